@@ -1,0 +1,1 @@
+"""Takes callbacks: in -> stored."""

@@ -1,0 +1,1 @@
+"""The shapes all sides agree on; no I/O."""

@@ -1,0 +1,1 @@
+"""Everything after the 200: stored -> queued -> fetched -> decided -> emitted."""
