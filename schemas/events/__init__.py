@@ -1,0 +1,1 @@
+"""The events that other systems get."""

@@ -1,0 +1,101 @@
+"""structlog set-up and the list of event names. No body, name, number or image, ever: ids only."""
+
+import logging
+import sys
+import traceback
+from types import TracebackType
+from typing import TextIO
+
+import structlog
+from structlog.typing import EventDict, Processor, WrappedLogger
+
+# Every event that this software logs. A name not in the list fails a test.
+EVENTS = frozenset(
+    {
+        "library.logged",
+        "process.crashed",
+    }
+)
+
+# Libraries of which only trouble is of interest; httpx2 logs whole URLs at INFO.
+_QUIET = ("httpx2", "httpcore2", "uvicorn", "uvicorn.error", "uvicorn.access", "celery", "kombu", "amqp", "asyncio")
+_LONGEST_TEMPLATE = 300
+_LONGEST_CHAIN = 8
+
+
+def configure_logs(log_format: str = "auto", *, stream: TextIO | None = None) -> None:
+    """Send structlog's and every library's records to stderr or a stream: JSON, or readable on a terminal."""
+    stream = stream or sys.stderr
+    console = log_format == "console" or (log_format == "auto" and stream.isatty())
+    renderer: Processor = structlog.dev.ConsoleRenderer() if console else structlog.processors.JSONRenderer()
+    shared: list[Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        describe_exception,
+    ]
+    structlog.configure(
+        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        cache_logger_on_first_use=True,
+    )
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=[keep_template_only, *shared],
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
+        )
+    )
+    logging.root.handlers[:] = [handler]
+    logging.root.setLevel(logging.INFO)
+    logging.captureWarnings(capture=True)
+    for name in _QUIET:
+        library = logging.getLogger(name)
+        library.handlers.clear()
+        library.propagate = True
+        library.setLevel(logging.WARNING)
+    sys.excepthook = _log_crash
+
+
+def describe_exception(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """Replace an exception by the names of its classes and the places it passed: its text may quote a value."""
+    raised = event.pop("exc_info", None)
+    if raised is True:
+        raised = sys.exc_info()
+    error = raised[1] if isinstance(raised, tuple) else raised
+    if isinstance(error, BaseException):
+        event["exception"] = _chain(error)
+        event["where"] = _places(error.__traceback__)
+    event.pop("exception_text", None)
+    return event
+
+
+def keep_template_only(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """Keep a library's message as it is written in its source: what it fills in may be personal."""
+    record: logging.LogRecord = event["_record"]
+    event["exc_info"] = record.exc_info if record.exc_info and record.exc_info[1] else None
+    event["logger"] = record.name
+    template = record.msg if isinstance(record.msg, str) else type(record.msg).__name__
+    event["message"] = template[:_LONGEST_TEMPLATE]
+    event["event"] = "library.logged"
+    return event
+
+
+def _chain(error: BaseException) -> str:
+    names: list[str] = []
+    current: BaseException | None = error
+    while current is not None and len(names) < _LONGEST_CHAIN:
+        names.append(type(current).__qualname__)
+        current = current.__cause__ or (None if current.__suppress_context__ else current.__context__)
+    return " <- ".join(names)
+
+
+def _places(trace: TracebackType | None) -> list[str]:
+    return [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in traceback.extract_tb(trace, limit=-12)]
+
+
+def _log_crash(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    if issubclass(kind, KeyboardInterrupt):
+        return
+    structlog.get_logger().critical("process.crashed", exc_info=(kind, error, trace))

@@ -1,0 +1,86 @@
+-- name: insert_callbacks
+-- Many callbacks, one statement, one commit. A repeat of the same id is the same callback and changes nothing.
+INSERT INTO pipeline.callbacks (
+    id, tenant, received_at, peer, client_address, source_evidence, bytes, sha256, sealed_body, sealed_head, state,
+    last_error, finished_at
+)
+SELECT id, tenant, received_at, peer, client_address, source_evidence, bytes, sha256, sealed_body, sealed_head, state,
+    last_error, CASE WHEN state IN ('parked', 'refused') THEN received_at END
+FROM unnest(
+    %(id)s::uuid[], %(tenant)s::text[], %(received_at)s::timestamptz[], %(peer)s::inet[], %(client_address)s::inet[],
+    %(source_evidence)s::jsonb[], %(bytes)s::integer[], %(sha256)s::bytea[], %(sealed_body)s::bytea[],
+    %(sealed_head)s::bytea[], %(state)s::text[], %(last_error)s::text[]
+) AS arrived (
+    id, tenant, received_at, peer, client_address, source_evidence, bytes, sha256, sealed_body, sealed_head, state,
+    last_error
+)
+ON CONFLICT (id) DO NOTHING;
+
+-- name: wake_relay
+-- A hint that work is due; the relay polls besides.
+SELECT pg_notify('pipeline_due', '');
+
+-- name: get_callback
+SELECT tenant, sealed_body, sha256, received_at FROM pipeline.callbacks WHERE id = %(id)s;
+
+-- name: describe_callback
+-- What the worker read in it.
+UPDATE pipeline.callbacks
+SET family = %(family)s, workflow_key = %(workflow_key)s, account_id = %(account_id)s, status = %(status)s,
+    sent_at = %(sent_at)s
+WHERE id = %(id)s;
+
+-- name: is_finished_repeat
+-- The same notification, byte for byte, whose work is done.
+SELECT EXISTS (
+    SELECT FROM pipeline.callbacks earlier
+    WHERE earlier.tenant = %(tenant)s AND earlier.workflow_key = %(workflow_key)s AND earlier.family = %(family)s
+        AND earlier.status = %(status)s AND earlier.sha256 = %(sha256)s AND earlier.state = 'done'
+        AND earlier.id <> %(id)s
+);
+
+-- name: set_aside
+-- How full the room for strangers is.
+SELECT state, count(*)::integer AS rows, coalesce(sum(bytes), 0)::bigint AS bytes
+FROM pipeline.callbacks WHERE state IN ('refused', 'unverified') GROUP BY state;
+
+-- name: judge_unverified
+-- What arrived before the first DNS answer, judged by the answers there are now. Known addresses at once; strangers only
+-- when every name has had the time of a look-up, because the first answer is not the only one.
+WITH known AS (
+    SELECT DISTINCT ON (address) address, name, first_seen_at FROM pipeline.source_addresses
+    WHERE name = ANY(%(hosts)s) AND last_seen_at > now() - interval '7 days'
+        AND (left_at IS NULL OR left_at > now() - interval '24 hours')
+    ORDER BY address, last_seen_at DESC
+), judged AS (
+    SELECT unverified.id, known.name,
+        known.name IS NOT NULL OR unverified.client_address <<= ANY(%(extra)s::inet[]) OR %(observe)s AS admitted
+    FROM pipeline.callbacks unverified
+    LEFT JOIN known ON known.address = unverified.client_address
+    WHERE unverified.state = 'unverified' AND EXISTS (SELECT FROM known)
+    FOR UPDATE OF unverified SKIP LOCKED
+)
+UPDATE pipeline.callbacks
+SET state = CASE WHEN judged.admitted THEN 'stored' ELSE 'refused' END,
+    finished_at = CASE WHEN judged.admitted THEN NULL ELSE now() END,
+    next_attempt_at = now(),
+    last_error = CASE WHEN judged.admitted THEN NULL ELSE 'source: not an address of Jumio''s, by DNS answers since' END,
+    source_evidence = callbacks.source_evidence || jsonb_build_object('judged_at', now(), 'name', judged.name)
+FROM judged
+WHERE callbacks.id = judged.id
+    AND (judged.admitted OR (SELECT min(first_seen_at) FROM known) < now() - interval '15 seconds')
+RETURNING callbacks.id, judged.admitted;
+
+-- name: drop_old_refused
+-- What strangers sent is kept for a while only.
+DELETE FROM pipeline.callbacks
+WHERE state = 'refused' AND received_at < now() - %(seconds)s * interval '1 second';
+
+-- name: requeue_refused
+-- An operator vouches for the source.
+UPDATE pipeline.callbacks
+SET state = 'stored', attempts = 0, next_attempt_at = now(), finished_at = NULL, last_error = NULL,
+    source_evidence = source_evidence || jsonb_build_object('vouched_at', now())
+WHERE state = 'refused' AND (%(address)s::inet IS NULL OR client_address = %(address)s)
+    AND (%(id)s::uuid IS NULL OR id = %(id)s)
+RETURNING id;

@@ -1,0 +1,8 @@
+-- name: beat
+-- A sign of life, at most one every few seconds; committed like everything else, so a receiver's proves a durable write.
+INSERT INTO pipeline.pulses (process, role) VALUES (%(process)s, %(role)s)
+ON CONFLICT (process) DO UPDATE SET beat_at = clock_timestamp(), role = excluded.role
+WHERE pulses.beat_at < now() - interval '3 seconds';
+
+-- name: drop_silent
+DELETE FROM pipeline.pulses WHERE beat_at < now() - interval '1 day';

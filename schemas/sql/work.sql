@@ -1,0 +1,49 @@
+-- The queries that every table with work in it shares; {table} and {waiting} come from queries.py, never from input.
+
+-- name: lease
+-- Takes due rows, the longest due first, for as long as their message may wait.
+UPDATE pipeline.{table} SET leased_until = now() + %(lease)s * interval '1 second'
+WHERE id IN (
+    SELECT work.id FROM pipeline.{table} work
+    WHERE work.state = '{waiting}' AND work.next_attempt_at <= now()
+        AND (work.leased_until IS NULL OR work.leased_until < now())
+        AND (work.claimed_until IS NULL OR work.claimed_until < now())
+        AND {in_order}
+    ORDER BY work.next_attempt_at
+    LIMIT %(batch)s
+    FOR UPDATE SKIP LOCKED
+)
+RETURNING id;
+
+-- name: release
+-- Gives back what could not be sent to the broker.
+UPDATE pipeline.{table} SET leased_until = NULL
+WHERE id = ANY(%(ids)s) AND state = '{waiting}' AND claimed_until IS NULL;
+
+-- name: claim
+-- Counts the attempt before the work, so that a row that kills its worker is counted too.
+UPDATE pipeline.{table} SET attempts = attempts + 1, claimed_until = now() + %(claim)s * interval '1 second'
+WHERE id = %(id)s AND state = '{waiting}' AND next_attempt_at <= now()
+    AND (claimed_until IS NULL OR claimed_until < now())
+RETURNING attempts;
+
+-- name: retry
+-- Only from the attempt that the caller made: one that overslept its claim changes nothing.
+UPDATE pipeline.{table}
+SET next_attempt_at = now() + %(delay)s * interval '1 second', leased_until = NULL, claimed_until = NULL,
+    last_error = %(error)s
+WHERE id = %(id)s AND state = '{waiting}' AND attempts = %(attempt)s;
+
+-- name: finish
+UPDATE pipeline.{table}
+SET state = %(state)s, finished_at = now(), leased_until = NULL, claimed_until = NULL, last_error = %(error)s
+WHERE id = %(id)s AND state = '{waiting}' AND attempts = %(attempt)s;
+
+-- name: requeue
+-- Parked rows back on the line, as new; a reason is the code before the colon.
+UPDATE pipeline.{table}
+SET state = '{waiting}', attempts = 0, next_attempt_at = now(), finished_at = NULL, leased_until = NULL,
+    claimed_until = NULL
+WHERE state = 'parked' AND (%(reason)s::text IS NULL OR split_part(last_error, ':', 1) = %(reason)s)
+    AND (%(id)s::uuid IS NULL OR id = %(id)s)
+RETURNING id;

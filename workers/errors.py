@@ -1,0 +1,94 @@
+"""Two kinds of failure: worth another try, or park it. A docstring is the meaning, arguments are what was seen."""
+
+
+class LineError(Exception):
+    """Something on the line did not go as it should; never holds personal data."""
+
+    # The word before the colon in last_error: what `requeue --reason` and the runbook know it by.
+    code = "line"
+
+    def __str__(self) -> str:
+        return f"{self.code}: {'; '.join(str(seen) for seen in self.args) or type(self).__doc__}"
+
+
+class TryAgainError(LineError):
+    """The other side was busy, slow or away."""
+
+    code = "try_again"
+
+    @property
+    def retry_after(self) -> float | None:
+        """Seconds that the other side asked for, if it did: the one argument that is a float."""
+        return next((seen for seen in self.args if isinstance(seen, float)), None)
+
+
+class ParkError(LineError):
+    """Another try would end the same; an operator has to do something first."""
+
+    code = "park"
+
+
+class JumioAwayError(TryAgainError):
+    """Jumio did not answer, or answered 429 or 5xx."""
+
+    code = "jumio_away"
+
+
+class JumioNotReadyError(TryAgainError):
+    """Jumio said that the workflow is done, but does not show its result yet."""
+
+    code = "jumio_not_ready"
+
+
+class JumioNotFoundError(TryAgainError):
+    """Jumio knows nothing under this id (yet): not ready, deleted, aged out, or another customer's."""
+
+    code = "jumio_not_found"
+
+
+class JumioAnswerError(TryAgainError):
+    """Jumio's answer was cut off, too large or not what it should be."""
+
+    code = "jumio_answer"
+
+
+class JumioRefusedError(ParkError):
+    """Jumio refused our credentials or our User-Agent."""
+
+    code = "jumio_refused"
+
+
+class MismatchError(ParkError):
+    """What Jumio shows belongs to another account or workflow than the callback named."""
+
+    code = "mismatch"
+
+
+class UnreadableError(ParkError):
+    """The callback could not be read."""
+
+    code = "unreadable"
+
+
+class BusyError(TryAgainError):
+    """Another worker wrote a newer result while this one was reading."""
+
+    code = "busy"
+
+
+class SubscriberAwayError(TryAgainError):
+    """A subscriber did not answer 2xx in time."""
+
+    code = "subscriber_away"
+
+
+class StreamAwayError(TryAgainError):
+    """The Redis stream could not be written."""
+
+    code = "stream_away"
+
+
+class SubscriberForbiddenError(ParkError):
+    """The subscriber's address is not one that events may be sent to."""
+
+    code = "subscriber_forbidden"

@@ -1,0 +1,96 @@
+"""wanted -> stored: downloads one image, tells what it is from its bytes, encrypts and keeps it. Never decodes it."""
+
+import hashlib
+from uuid import UUID
+
+import structlog
+from psycopg import Connection
+
+from schemas.sealing import KeyRing
+from workers import store
+from workers.emit import Outlet, emit
+from workers.errors import JumioAnswerError, JumioNotFoundError
+from workers.jumio.client import Jumio
+
+log = structlog.get_logger()
+
+# Jumio serves images only after PROCESSED, so a 404 soon after may still mean "not yet"; thereafter it is gone.
+NOT_FOUND_TRIES = 3
+
+_MAGIC = (
+    (b"\xff\xd8\xff", "image/jpeg"),
+    (b"\x89PNG\r\n\x1a\n", "image/png"),
+    (b"GIF8", "image/gif"),
+    (b"%PDF-", "application/pdf"),
+    (b"II*\x00", "image/tiff"),
+    (b"MM\x00*", "image/tiff"),
+    (b"BM", "image/bmp"),
+)
+_EXPECTED = {"image/jpeg", "image/png"}
+
+
+def store_image(
+    conn: Connection, jumio: dict[str, Jumio], image_id: UUID, *, attempt: int, keys: KeyRing, outlet: Outlet
+) -> None:
+    """Fetch and keep one image; a part that Jumio does not have is `missing`. Raises LineError."""
+    [image] = store.rows(conn, "images", "get_image", {"id": image_id})
+    try:
+        data = jumio[image["tenant"]].image(conn, image["account_id"], image["credential_id"], image["classifier"])
+    except JumioNotFoundError as error:
+        if attempt < NOT_FOUND_TRIES:
+            raise
+        settle(conn, image_id, attempt=attempt, state="missing", error=str(error), outlet=outlet)
+        return
+    if not data:
+        raise JumioAnswerError("an image without a byte")
+
+    facts = {"id": image_id, "attempt": attempt, "bytes": len(data), "sha256": hashlib.sha256(data).digest()}
+    media_type = sniff(data)
+    flag = None if media_type in _EXPECTED else "neither JPEG nor PNG"
+    sealed = keys.seal(data, place=f"image_blobs.sealed/{image_id}")
+    with conn.transaction():
+        if store.change(conn, "images", "store_image", {**facts, "media_type": media_type, "flag": flag}):
+            store.change(conn, "images", "insert_blob", {"id": image_id, "sealed": sealed})
+            _announce_when_settled(conn, image, outlet=outlet)
+    log.info("image.stored", workflow_key=image["workflow_key"], media_type=media_type, bytes=len(data))
+
+
+def settle(conn: Connection, image_id: UUID, *, attempt: int, state: str, error: str, outlet: Outlet) -> None:
+    """Give an image up, as `missing` or `parked`, with the reason."""
+    [image] = store.rows(conn, "images", "get_image", {"id": image_id})
+    with conn.transaction():
+        if store.finish(conn, "images", image_id, attempt=attempt, state=state, error=error):
+            _announce_when_settled(conn, image, outlet=outlet)
+
+
+def sniff(data: bytes) -> str:
+    """The media type that the first bytes tell; what they do not tell is application/octet-stream."""
+    for magic, media_type in _MAGIC:
+        if data.startswith(magic):
+            return media_type
+    if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
+        return "image/webp"
+    start = data[:256].lstrip().lower()
+    if start.startswith((b"<!doctype html", b"<html")):
+        return "text/html"
+    return "application/json" if start[:1] in (b"{", b"[") else "application/octet-stream"
+
+
+def _announce_when_settled(conn: Connection, image: store.Row, *, outlet: Outlet) -> None:
+    """The last image to be settled emits; the workflow's row makes them take turns."""
+    key = {name: image[name] for name in ("tenant", "family", "workflow_key")}
+    [workflow] = store.rows(conn, "workflows", "lock_workflow", key)
+    [count] = store.rows(conn, "images", "count_images", key)
+    if count["waiting"]:
+        return
+    data = {
+        "account_id": workflow["account_id"],
+        "user_reference": workflow["user_reference"],
+        "customer_reference": workflow["customer_reference"],
+        "outcome": workflow["outcome"],
+        "verdict_version": workflow["verdict_version"],
+        "images_wanted": count["wanted"],
+        "images_stored": count["stored"],
+    }
+    emit(conn, "kyc.workflow.images-stored.v1", key=key, data=data, outlet=outlet)
+    store.rows(conn, "callbacks", "wake_relay")

@@ -1,0 +1,54 @@
+"""Named queries in, rows out; and the moves that every table with work in it shares."""
+
+from collections.abc import Mapping
+from typing import Any
+from uuid import UUID
+
+from psycopg import Connection
+from psycopg.rows import dict_row
+
+from schemas.sql.queries import WorkTable, query, work_query
+
+Row = dict[str, Any]
+
+
+def rows(conn: Connection, table: str, name: str, values: Mapping[str, object] | None = None) -> list[Row]:
+    """Run a named query of `<table>.sql` that answers with rows."""
+    with conn.cursor(row_factory=dict_row) as cursor:
+        return cursor.execute(query(table, name), values).fetchall()
+
+
+def change(conn: Connection, table: str, name: str, values: Mapping[str, object] | None = None) -> int:
+    """Run a named query that changes rows; how many."""
+    return conn.execute(query(table, name), values).rowcount
+
+
+def lease(conn: Connection, table: WorkTable, *, seconds: float, batch: int) -> list[UUID]:
+    """Due rows, taken for as long as their message may wait in the broker."""
+    values = {"lease": seconds, "batch": batch}
+    return [row[0] for row in conn.execute(work_query(table, "lease"), values).fetchall()]
+
+
+def release(conn: Connection, table: WorkTable, ids: list[UUID]) -> None:
+    """Give back rows whose message could not be sent."""
+    conn.execute(work_query(table, "release"), {"ids": ids})
+
+
+def claim(conn: Connection, table: WorkTable, row_id: UUID, *, seconds: float) -> int | None:
+    """Take a row up: the number of the attempt, or None where someone else has it or it is settled."""
+    taken = conn.execute(work_query(table, "claim"), {"id": row_id, "claim": seconds}).fetchone()
+    return None if taken is None else int(taken[0])
+
+
+def retry(conn: Connection, table: WorkTable, row_id: UUID, *, attempt: int, delay: float, error: str) -> bool:
+    """Put a row back for later, if this attempt still holds it."""
+    values = {"id": row_id, "attempt": attempt, "delay": delay, "error": error}
+    return conn.execute(work_query(table, "retry"), values).rowcount == 1
+
+
+def finish(
+    conn: Connection, table: WorkTable, row_id: UUID, *, attempt: int, state: str, error: str | None = None
+) -> bool:
+    """Settle a row, if this attempt still holds it."""
+    values = {"id": row_id, "attempt": attempt, "state": state, "error": error}
+    return conn.execute(work_query(table, "finish"), values).rowcount == 1

@@ -1,0 +1,61 @@
+"""The line as Celery tasks: open things, call the step, close. The only argument is the row's id."""
+
+from uuid import UUID
+
+from psycopg import Connection
+
+from workers import store
+from workers.app import app
+from workers.broker import PULSE_TASK, TASKS
+from workers.deliver import deliver
+from workers.fetch import fetch
+from workers.images import settle, store_image
+from workers.tools import tools
+from workers.work import Work
+
+
+@app.task(name=TASKS["callbacks"])
+def fetch_task(row_id: str) -> None:
+    hand, callback_id = tools(), UUID(row_id)
+
+    def step(conn: Connection, attempt: int) -> None:
+        fetch(conn, hand.jumio, callback_id, attempt=attempt, keys=hand.settings.keys, outlet=hand.outlet)
+
+    _run(Work("callbacks", callback_id, hand.settings.jumio_retry_seconds, step))
+
+
+@app.task(name=TASKS["images"])
+def store_image_task(row_id: str) -> None:
+    hand, image_id = tools(), UUID(row_id)
+
+    def step(conn: Connection, attempt: int) -> None:
+        store_image(conn, hand.jumio, image_id, attempt=attempt, keys=hand.settings.keys, outlet=hand.outlet)
+
+    def park(conn: Connection, attempt: int, error: str) -> None:
+        settle(conn, image_id, attempt=attempt, state="parked", error=error, outlet=hand.outlet)
+
+    _run(Work("images", image_id, hand.settings.jumio_retry_seconds, step, park))
+
+
+@app.task(name=TASKS["deliveries"])
+def deliver_task(row_id: str) -> None:
+    hand, delivery_id = tools(), UUID(row_id)
+
+    def step(conn: Connection, attempt: int) -> None:
+        deliver(conn, delivery_id, attempt=attempt, destinations=hand.destinations)
+
+    _run(Work("deliveries", delivery_id, hand.settings.delivery_retry_seconds, step))
+
+
+@app.task(name=PULSE_TASK)
+def pulse_task() -> None:
+    """A sign of life: written by whoever consumes, whatever else there is to do."""
+    _run(None)
+
+
+def _run(work: Work | None) -> None:
+    hand = tools()
+    with hand.connection() as conn:
+        store.change(conn, "pulses", "beat", {"process": hand.worker, "role": "worker"})
+        if work is not None:
+            work.run(conn)

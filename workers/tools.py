@@ -1,0 +1,99 @@
+"""What a worker process holds open: connections to Postgres, Jumio's client, the way to subscribers."""
+
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from psycopg import Connection
+from psycopg_pool import ConnectionPool
+
+from schemas.settings import Settings
+from workers.deliver import Destinations
+from workers.destinations.stream import stream_enabled
+from workers.emit import Outlet
+from workers.jumio.client import Jumio
+from workers.jumio.token import Tokens
+from workers.jumio.transport import Http
+
+# A statement that takes longer is stuck, and a transaction that idles longer has lost its worker.
+_OPTIONS = "-c statement_timeout=15s -c idle_in_transaction_session_timeout=20s -c synchronous_commit=on"
+
+
+@dataclass(frozen=True)
+class Tools:
+    """Opened once a process, after the fork."""
+
+    settings: Settings
+    pool: ConnectionPool
+    http: Http
+    jumio: dict[str, Jumio]
+    destinations: Destinations
+    outlet: Outlet
+    worker: str
+
+    @contextmanager
+    def connection(self) -> Iterator[Connection]:
+        """An autocommit connection, checked before use."""
+        with self.pool.connection() as conn:
+            yield conn
+
+
+_open: dict[int, Tools] = {}
+
+
+def open_tools(settings: Settings) -> Tools:
+    """Open them for this process."""
+    http = Http()
+    outlet = Outlet(source=settings.event_source, stream=stream_enabled(settings))
+    opened = Tools(
+        settings=settings,
+        pool=_open_pool(settings),
+        http=http,
+        jumio={
+            name: Jumio(tenant, http, Tokens(tenant, http, settings.keys)) for name, tenant in settings.tenants.items()
+        },
+        destinations=Destinations(settings),
+        outlet=outlet,
+        # Children of one worker are one worker: the parent's pid names it.
+        worker=f"worker@{socket.gethostname()}/{os.getppid()}",
+    )
+    _open[os.getpid()] = opened
+    return opened
+
+
+def tools() -> Tools:
+    """Those of this process."""
+    return _open[os.getpid()]
+
+
+def close_tools() -> None:
+    """Close what this process opened."""
+    opened = _open.pop(os.getpid(), None)
+    if opened is not None:
+        opened.destinations.close()
+        opened.http.close()
+        opened.pool.close()
+
+
+def _open_pool(settings: Settings) -> ConnectionPool:
+    return ConnectionPool(
+        settings.database_url.get_secret_value(),
+        min_size=1,
+        max_size=2,
+        timeout=10,
+        max_lifetime=1800,
+        check=ConnectionPool.check_connection,
+        kwargs={
+            "autocommit": True,
+            "application_name": "jumio-pipeline worker",
+            "connect_timeout": 5,
+            "keepalives_idle": 10,
+            "keepalives_interval": 5,
+            "keepalives_count": 3,
+            "tcp_user_timeout": 10_000,
+            "options": _OPTIONS,
+        },
+        open=True,
+    )

@@ -1,0 +1,71 @@
+"""What every task does around its step: claim the row, and on failure put it back for later or park it."""
+
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+import structlog
+from celery.exceptions import SoftTimeLimitExceeded
+from psycopg import Connection
+
+from schemas.callbacks.callback import UnreadableCallbackError
+from schemas.sealing import UnsealError
+from schemas.sql.queries import WorkTable
+from workers import store
+from workers.broker import CLAIM_SECONDS
+from workers.errors import ParkError, TryAgainError
+
+log = structlog.get_logger()
+
+# A fleet that retries in step hammers in step.
+_JITTER = 0.1
+
+Step = Callable[[Connection, int], None]
+Park = Callable[[Connection, int, str], None]
+
+
+@dataclass(frozen=True)
+class Work:
+    """One row's turn: the step to take, the delays in seconds between attempts, and how to give up."""
+
+    table: WorkTable
+    row_id: UUID
+    schedule: Sequence[float]
+    step: Step
+    park: Park | None = None
+
+    def run(self, conn: Connection) -> None:
+        """Take the step if no one else has the row, and leave the row in a state that says how it went."""
+        attempt = store.claim(conn, self.table, self.row_id, seconds=CLAIM_SECONDS)
+        if attempt is None:
+            return
+        if attempt > len(self.schedule) + 1:
+            self._give_up(conn, attempt, "crashed: its worker died at every attempt; look for process.exited")
+            return
+        try:
+            self.step(conn, attempt)
+        except (ParkError, UnreadableCallbackError) as error:
+            self._give_up(conn, attempt, str(error))
+        except UnsealError as error:
+            self._give_up(conn, attempt, f"unseal: {error}")
+        except TryAgainError as error:
+            self._later(conn, attempt, str(error), at_least=error.retry_after or 0.0)
+        except SoftTimeLimitExceeded:
+            self._later(conn, attempt, "time_limit: the attempt took too long")
+
+    def _later(self, conn: Connection, attempt: int, error: str, *, at_least: float = 0.0) -> None:
+        if attempt > len(self.schedule):
+            self._give_up(conn, attempt, error)
+            return
+        jitter = random.uniform(1 - _JITTER, 1 + _JITTER)  # noqa: S311 - not a secret
+        delay = max(self.schedule[attempt - 1] * jitter, at_least)
+        if store.retry(conn, self.table, self.row_id, attempt=attempt, delay=delay, error=error):
+            log.warning("work.postponed", table=self.table, reason=error, attempt=attempt, seconds=round(delay, 1))
+
+    def _give_up(self, conn: Connection, attempt: int, error: str) -> None:
+        if self.park is not None:
+            self.park(conn, attempt, error)
+        else:
+            store.finish(conn, self.table, self.row_id, attempt=attempt, state="parked", error=error)
+        log.error("work.parked", table=self.table, reason=error, attempt=attempt)
