@@ -1,0 +1,136 @@
+"""The retrieval API of the KYX family (protocol.md C.2)."""
+
+from collections.abc import Callable
+
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, JSONResponse, Response
+from starlette.routing import Route
+
+from deploy.simulator.breakage import BAD_GATEWAY, Truncated, broken, busy, problem, slow
+from deploy.simulator.details import Json
+from deploy.simulator.faults import MALFORMED_FORMS, malformed
+from deploy.simulator.guard import Check, authorized, guarded, named, unhurried
+from deploy.simulator.images import draw
+from deploy.simulator.scenarios import Execution
+from deploy.simulator.world import World
+
+WORKFLOW = "/api/v1/accounts/{account}/workflow-executions/{workflow}"
+ACCOUNT = "/api/v1/accounts/{account}"
+PART = ACCOUNT + "/credentials/{credential}/parts/{classifier}"
+READ: tuple[Check, ...] = (named, authorized, unhurried)
+CHANGE: tuple[Check, ...] = (named, authorized)
+
+
+def routes(world: World) -> list[Route]:
+    kyx = Kyx(world)
+    return [
+        Route(WORKFLOW + "/status", guarded(world, "status", kyx.status, *READ)),
+        Route(WORKFLOW + "/steps", guarded(world, "steps", kyx.steps, *READ)),
+        Route(WORKFLOW, guarded(world, "details", kyx.details, *READ), methods=["GET"]),
+        Route(PART, guarded(world, "part", kyx.part, *READ)),
+        Route(WORKFLOW, guarded(world, "delete_workflow", kyx.delete_workflow, *CHANGE), methods=["DELETE"]),
+        Route(ACCOUNT, guarded(world, "delete_account", kyx.delete_account, *CHANGE), methods=["DELETE"]),
+    ]
+
+
+class Kyx:
+    """One method an endpoint."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+
+    async def status(self, request: Request) -> Response:
+        execution = self._execution(request)
+        if not execution:
+            return problem(404)
+        return await self._answer(request, execution, "status", execution.status_document(execution.status))
+
+    async def details(self, request: Request) -> Response:
+        execution = self._execution(request)
+        if not execution or execution.details is None:
+            return problem(404)
+        return await self._answer(request, execution, "details", execution.details)
+
+    async def steps(self, request: Request) -> Response:
+        execution = self._execution(request)
+        if not execution or execution.details is None:
+            return problem(404)
+        return await self._answer(request, execution, "steps", execution.steps)
+
+    async def part(self, request: Request) -> Response:
+        asked = request.path_params
+        execution = self._world.find_by_credential(asked["account"], asked["credential"])
+        if not isinstance(execution, Execution):
+            return problem(404)
+        if asked["classifier"] == "PREPARED_DATA" and asked["credential"] == execution.credentials[-1]:
+            return JSONResponse(execution.prepared_data())
+        if (asked["credential"], asked["classifier"]) not in execution.images:
+            return problem(404)
+        drawing = draw(asked["credential"], asked["classifier"])
+        return await self._image(request, execution, Response(drawing.data, media_type=drawing.media_type))
+
+    async def delete_workflow(self, request: Request) -> Response:
+        execution = self._execution(request)
+        if not execution:
+            return problem(404)
+        self._world.forget(execution)
+        return Response(status_code=200)
+
+    async def delete_account(self, request: Request) -> Response:
+        return Response(status_code=200) if self._world.forget_account(request.path_params["account"]) else problem(404)
+
+    def _execution(self, request: Request) -> Execution | None:
+        found = self._world.find(request.path_params["account"], request.path_params["workflow"])
+        return found if isinstance(found, Execution) else None
+
+    async def _answer(self, request: Request, execution: Execution, endpoint: str, document: Json) -> Response:
+        response = JSONResponse(document)
+        fault = self._world.faults.next_strike(execution.key, endpoint, request.scope["path"])
+        if fault is None or fault == "slow":
+            self._note(execution, endpoint)
+        if fault is None:
+            return response
+        if fault == "not_ready":
+            return self._not_ready(execution, endpoint)
+        if fault == "malformed":
+            form = self._world.faults.variant(fault, execution.key, MALFORMED_FORMS)
+            return Response(malformed(document, form), media_type="application/json")
+        return await self._common(fault, request.scope["path"], response)
+
+    async def _image(self, request: Request, execution: Execution, response: Response) -> Response:
+        fault = self._world.faults.next_strike(execution.key, "part", request.scope["path"])
+        if fault == "missing_image":
+            return problem(404)
+        if fault == "not_an_image":
+            return HTMLResponse(BAD_GATEWAY)
+        if fault == "truncated_image":
+            return Truncated(bytes(response.body), media_type=response.media_type)
+        return await self._common(fault, request.scope["path"], response)
+
+    async def _common(self, fault: str | None, resource: str, response: Response) -> Response:
+        """The faults that any read can suffer."""
+        faults = self._world.faults
+        if fault == "token_expired_early":
+            self._world.tokens.revoke()
+            return problem(401)
+        answers: dict[str | None, Callable[[], Response]] = {
+            "429": lambda: busy(faults, resource),
+            "5xx": lambda: broken(faults, resource),
+        }
+        if fault == "slow":
+            return await slow(faults, resource, response)
+        return answers[fault]() if fault in answers else response
+
+    def _not_ready(self, execution: Execution, endpoint: str) -> Response:
+        """Details are not there yet, or say so themselves (protocol.md C.5)."""
+        if endpoint == "status":
+            return JSONResponse(execution.status_document("ACQUIRED"))
+        if execution.details is None or self._world.faults.variant("not_ready", execution.key, 2):
+            return problem(404)
+        workflow = {**execution.details["workflow"], "status": "ACQUIRED"}
+        kept = {name: execution.details[name] for name in ("account", "createdAt")}
+        return JSONResponse({"workflow": workflow, **kept, "credentials": [], "capabilities": {}})
+
+    def _note(self, execution: Execution, endpoint: str) -> None:
+        if endpoint == "details":
+            self._world.note_read(execution.key)

@@ -1,0 +1,50 @@
+"""What this Jumio holds: transactions of every family, tokens, faults, and a memory of who asked what."""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Iterable
+
+from deploy.simulator.family import Transaction
+from deploy.simulator.faults import Faults
+from deploy.simulator.stats import Stats
+from deploy.simulator.tokens import Tokens
+
+
+class World:
+    """Shared by the endpoints of all families."""
+
+    def __init__(self, *, tokens: Tokens, faults: Faults, rate_limit: int | None = None) -> None:
+        self.tokens, self.faults, self.rate_limit = tokens, faults, rate_limit
+        self.stats = Stats()
+        self._transactions: dict[str, Transaction] = {}
+        self._of_credential: dict[str, str] = {}
+        self._read: defaultdict[str, asyncio.Event] = defaultdict(asyncio.Event)
+
+    def add(self, transactions: Iterable[Transaction]) -> None:
+        for each in transactions:
+            self._transactions[each.key] = each
+            self._of_credential.update(dict.fromkeys(each.credentials, each.key))
+
+    def find(self, account_id: str, key: str) -> Transaction | None:
+        """Nothing is found under an account that is not its own."""
+        found = self._transactions.get(key)
+        return found if found and found.account_id == account_id else None
+
+    def find_by_credential(self, account_id: str, credential_id: str) -> Transaction | None:
+        return self.find(account_id, self._of_credential.get(credential_id, ""))
+
+    def forget(self, transaction: Transaction) -> None:
+        self._transactions.pop(transaction.key, None)
+
+    def forget_account(self, account_id: str) -> bool:
+        gone = [each for each in self._transactions.values() if each.account_id == account_id]
+        for each in gone:
+            self.forget(each)
+        return bool(gone)
+
+    def note_read(self, key: str) -> None:
+        """Its result was read; only from the loop in which `read` waits."""
+        self._read[key].set()
+
+    async def read(self, key: str) -> None:
+        await self._read[key].wait()
