@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 VERSION = 1
 NONCE_BYTES = 12  # what GCM is specified for; random ones are safe up to 2**32 messages a key
 KEY_BYTES = 32
-_KEY_ID = re.compile(r"^[A-Za-z0-9._-]{1,32}$")
+_KEY_ID = re.compile(r"[A-Za-z0-9._-]{1,32}")
 
 
 class KeyRingError(ValueError):
@@ -38,7 +38,7 @@ class KeyRing:
         keys: dict[str, AESGCM] = {}
         for entry in (part.strip() for part in text.split(",") if part.strip()):
             key_id, _, encoded = entry.partition(":")
-            if not _KEY_ID.match(key_id) or key_id in keys:
+            if not _KEY_ID.fullmatch(key_id) or key_id in keys:
                 raise KeyRingError("each key needs an id of its own: 1 to 32 of letters, digits, dot, dash, underscore")
             keys[key_id] = AESGCM(_decode(encoded))
         if not keys:

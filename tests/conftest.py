@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import psycopg
 import pytest
@@ -13,10 +14,9 @@ from schemas.sealing import KeyRing
 
 
 @pytest.fixture(scope="session")
-def services(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServiceUrls]:
-    folder = tmp_path_factory.mktemp("services")
-    _let_others_pass(folder)
-    with embedded_services(folder) as urls:
+def services() -> Iterator[ServiceUrls]:
+    # Not tmp_path: pytest keeps its folders to itself, and as root Postgres runs as someone else.
+    with TemporaryDirectory(prefix="jumio-pipeline-") as folder, embedded_services(Path(folder)) as urls:
         with psycopg.connect(urls.database_url, autocommit=True) as conn:
             migrate(conn)
         yield urls
@@ -53,12 +53,3 @@ def empty(conn: Connection) -> None:
         "reports", "workflows", "callbacks", "tokens", "source_lookups", "source_addresses", "pulses",
     ):  # fmt: skip
         conn.execute(f"DELETE FROM pipeline.{table}".encode())
-
-
-def _let_others_pass(folder: Path) -> None:
-    """As root, Postgres runs as someone else, and pytest keeps its folders to itself."""
-    for each in (folder, *folder.parents):
-        if each == Path("/tmp"):
-            break
-        if each.stat().st_mode & 0o011 != 0o011:
-            each.chmod(each.stat().st_mode | 0o011)

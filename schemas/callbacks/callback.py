@@ -10,7 +10,7 @@ from schemas.report import Family
 Stage = Literal["final", "underway", "unknown"]
 
 # protocol.md D.5: ids are opaque text, mostly UUIDs; what is allowed here is safe in a path.
-_ID = re.compile(r"^[0-9A-Za-z-]{1,64}$", re.ASCII)
+_ID = re.compile(r"[0-9A-Za-z-]{1,64}", re.ASCII)
 
 
 class UnreadableCallbackError(Exception):
@@ -39,7 +39,7 @@ class Callback:
 
 def is_id(value: object) -> bool:
     """Whether it may stand in a path: letters, digits and dashes, at most 64."""
-    return isinstance(value, str) and _ID.match(value) is not None
+    return isinstance(value, str) and _ID.fullmatch(value) is not None
 
 
 def read_time(value: object) -> datetime | None:

@@ -121,7 +121,13 @@ def dump(url: str) -> str:
     parts = conninfo_to_dict(url)
     password = str(parts.pop("password"))
     done = subprocess.run(
-        [postgres_programs(None) / "pg_dump", "--schema-only", "--no-owner", "--exclude-table=pipeline.migrations", make_conninfo("", **parts)],
+        [
+            postgres_programs(None) / "pg_dump",
+            "--schema-only",
+            "--no-owner",
+            "--exclude-table=pipeline.migrations",
+            make_conninfo("", **parts),
+        ],
         env={**os.environ, "PGPASSWORD": password},  # noqa: TID251 - libpq's own way to be told
         capture_output=True,
         text=True,

