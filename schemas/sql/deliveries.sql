@@ -7,6 +7,8 @@ NOT EXISTS (
                 AND earlier.destination = work.destination
                 AND earlier.subscription_id IS NOT DISTINCT FROM work.subscription_id
                 AND earlier.state = 'pending'
+            -- Both keep it one look-up a row in deliveries_order; as a join it took 77 s with 100,000 rows of one workflow.
+            ORDER BY earlier.sequence OFFSET 0
         );
 
 -- name: insert_deliveries

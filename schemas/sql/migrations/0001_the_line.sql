@@ -237,6 +237,8 @@ CREATE TABLE pipeline.deliveries (
 CREATE INDEX deliveries_due ON pipeline.deliveries (next_attempt_at) WHERE state = 'pending';
 -- Order for each subscriber and workflow: what comes before is settled first.
 CREATE INDEX deliveries_order ON pipeline.deliveries (tenant, family, workflow_key, sequence) WHERE state = 'pending';
+-- The end of a subscription cancels what waits for it.
+CREATE INDEX deliveries_subscription ON pipeline.deliveries (subscription_id) WHERE state = 'pending';
 CREATE INDEX deliveries_event ON pipeline.deliveries (event_id);
 CREATE INDEX deliveries_aside ON pipeline.deliveries (finished_at) WHERE state = 'parked';
 

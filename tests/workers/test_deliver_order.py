@@ -1,0 +1,114 @@
+"""What is queued for whom, and in which order it leaves."""
+
+from collections.abc import Callable
+from ipaddress import ip_network
+from typing import Any
+from uuid import UUID
+
+from psycopg import Connection
+
+from deploy.subscriptions import Added, add, remove
+from schemas.sealing import KeyRing
+from schemas.sql.queries import work_query
+
+BODY = "{}"
+KEYS = KeyRing.parse(KeyRing.generate())
+LOCAL = (ip_network("127.0.0.0/8"),)
+
+
+def subscribe(conn: Connection, url: str, types: list[str] | None = None) -> Added:
+    return add(conn, url, keys=KEYS, private=LOCAL, types=types)
+
+
+def test_only_wanted_types_are_queued(line: Any, conn: Connection, subscriber: Any) -> None:
+    subscribe(conn, subscriber.url("/all"))
+    subscribe(conn, subscriber.url("/some"), types=["kyc.workflow.expired.v1", "kyc.workflow.changed.v1"])
+    ended = subscribe(conn, subscriber.url("/ended"))
+    remove(conn, str(ended.id))
+
+    assert len(line.ids(line.emit(BODY))) == 1
+    assert len(line.ids(line.emit(BODY, type_="kyc.workflow.changed.v1"))) == 2
+    assert len(line.ids(line.emit(BODY, stream=True))) == 2
+
+
+def test_the_next_event_waits_until_the_one_before_is_settled(line: Any, conn: Connection, subscriber: Any) -> None:
+    subscribe(conn, subscriber.url("/status/500"))
+    [first] = line.ids(line.emit(BODY))
+    [second] = line.ids(line.emit(BODY))
+
+    assert line.lease() == [first]
+    _postpone(line, first)
+    assert line.lease() == [first]
+    _finish(line, first, "parked")
+    assert line.lease() == [second]
+
+
+def test_one_dead_subscriber_holds_up_only_itself(
+    line: Any, conn: Connection, subscriber: Any, open_subscriber: Callable[[], Any]
+) -> None:
+    subscribe(conn, subscriber.url("/status/500"))
+    subscribe(conn, open_subscriber().url())
+    dead, alive = _by_subscription(line, line.emit(BODY, stream=True))
+    stream = line.lease()
+    assert {dead, alive} < set(stream)
+
+    _finish(line, alive, "delivered")
+    line.emit(BODY, stream=True)
+
+    [leased] = line.lease()
+    [[subscription]] = conn.execute(
+        "SELECT d.subscription_id = (SELECT subscription_id FROM pipeline.deliveries WHERE id = %s) "
+        "FROM pipeline.deliveries d WHERE d.id = %s",
+        [alive, leased],
+    ).fetchall()
+    assert subscription is True
+
+
+def test_other_workflows_do_not_wait(line: Any, conn: Connection, subscriber: Any) -> None:
+    subscribe(conn, subscriber.url())
+    line.emit(BODY)
+    other = type(line)(conn)
+    other.emit(BODY)
+
+    assert len(line.lease()) == 2
+
+
+def test_the_order_is_read_from_its_index(line: Any, conn: Connection, subscriber: Any) -> None:
+    """Whatever the figures say: this many rows of one workflow tempt the planner into a join."""
+    added = subscribe(conn, subscriber.url())
+    event_id = line.emit(BODY)
+    with conn.transaction(force_rollback=True):
+        conn.execute(
+            "INSERT INTO pipeline.deliveries (id, event_id, destination, subscription_id, tenant, family, workflow_key,"
+            " sequence, state, finished_at) SELECT gen_random_uuid(), %s, 'webhook', %s, 'default', 'kyx',"
+            " 'one', n, CASE WHEN n %% 2 = 0 THEN 'pending' ELSE 'delivered' END,"
+            " CASE WHEN n %% 2 = 0 THEN NULL ELSE now() END FROM generate_series(1, 40000) n",
+            [event_id, added.id],
+        )
+        conn.execute("ANALYZE pipeline.deliveries")
+        explain = b"EXPLAIN (ANALYZE, COSTS OFF) " + work_query("deliveries", "lease")
+        plan = "\n".join(row[0] for row in conn.execute(explain, {"lease": 30, "batch": 100}))
+
+    assert "deliveries_order" in plan
+    assert "Seq Scan" not in plan
+    assert "Join" not in plan
+
+
+def _finish(line: Any, delivery_id: UUID, state: str) -> None:
+    [[attempts]] = line.conn.execute("SELECT attempts FROM pipeline.deliveries WHERE id = %s", [delivery_id]).fetchall()
+    values = {"id": delivery_id, "attempt": attempts, "state": state, "error": "x: y"}
+    line.conn.execute(work_query("deliveries", "finish"), values)
+
+
+def _by_subscription(line: Any, event_id: UUID) -> list[UUID]:
+    statement = (
+        "SELECT d.id FROM pipeline.deliveries d JOIN pipeline.subscriptions s ON s.id = d.subscription_id "
+        "WHERE d.event_id = %s ORDER BY s.created_at"
+    )
+    return [row[0] for row in line.conn.execute(statement, [event_id])]
+
+
+def _postpone(line: Any, delivery_id: UUID) -> None:
+    """An attempt that failed and is due again."""
+    values = {"id": delivery_id, "attempt": line.claim(delivery_id), "delay": 0, "error": "x: y", "forgive": 0}
+    line.conn.execute(work_query("deliveries", "retry"), values)
