@@ -71,9 +71,9 @@ class Processes:
         self.stop()
 
     def start(
-        self, name: str, *command: str, extra_environment: Mapping[str, str] | None = None, log: Path | None = None
+        self, name: str, *command: str, extra_environment: Mapping[str, str] | None = None, output: Path | None = None
     ) -> None:
-        process = _Process(name, command, {**self._environment, **(extra_environment or {})}, log)
+        process = _Process(name, command, {**self._environment, **(extra_environment or {})}, output)
         try:
             process.start()
         except NotStartedError as error:

@@ -1,22 +1,34 @@
 """Real Postgres and Valkey for every test, emptied between tests."""
 
 from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from uuid import uuid4
 
 import psycopg
 import pytest
 from psycopg import Connection
+from psycopg.conninfo import make_conninfo
 
 from deploy.embedded.services import ServiceUrls, embedded_services
 from deploy.migrate import migrate
 from schemas.sealing import KeyRing
+from schemas.settings import inherited_environment
 
 
 @pytest.fixture(scope="session")
 def services() -> Iterator[ServiceUrls]:
+    """Embedded, unless DATABASE_URL or BROKER_URL are set; a Postgres that is not ours lends a database of its own."""
+    given = inherited_environment()
+    database, broker = given.get("DATABASE_URL", ""), given.get("BROKER_URL", "")
     # Not tmp_path: pytest keeps its folders to itself, and as root Postgres runs as someone else.
-    with TemporaryDirectory(prefix="jumio-pipeline-") as folder, embedded_services(Path(folder)) as urls:
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(TemporaryDirectory(prefix="jumio-pipeline-")))
+        urls = stack.enter_context(embedded_services(folder, database=not database, broker=not broker))
+        database = stack.enter_context(_database_of_its_own(database)) if database else urls.database_url
+        urls = replace(urls, database_url=database, broker_url=broker or urls.broker_url)
         with psycopg.connect(urls.database_url, autocommit=True) as conn:
             migrate(conn)
         yield urls
@@ -44,6 +56,17 @@ def conn(database_url: str) -> Iterator[Connection]:
 @pytest.fixture(scope="session")
 def keys() -> KeyRing:
     return KeyRing.parse(KeyRing.generate())
+
+
+@contextmanager
+def _database_of_its_own(url: str) -> Iterator[str]:
+    name = f"jumio_pipeline_test_{uuid4().hex[:12]}"
+    with psycopg.connect(url, autocommit=True) as conn:
+        conn.execute(f"CREATE DATABASE {name}".encode())
+        try:
+            yield make_conninfo(url, dbname=name)
+        finally:
+            conn.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())
 
 
 def empty(conn: Connection) -> None:

@@ -1,4 +1,4 @@
-"""The steps of the line by hand: a simulated Jumio, what a worker holds open, and a callback as the receiver keeps it."""
+"""The steps of the line by hand: a simulated Jumio, what a worker holds, and a callback as the receiver keeps it."""
 
 import hashlib
 from collections.abc import Callable, Iterator

@@ -40,7 +40,7 @@ def test_one_callback_becomes_a_verdict_with_its_evidence(hand: Hand, simulator:
 
 @pytest.mark.parametrize("seed", range(6))
 def test_steps_twice_in_any_order_end_the_same(hand: Hand, simulator: Simulator, seed: int) -> None:
-    chance = random.Random(seed)  # noqa: S311 - a test's order
+    chance = random.Random(seed)
     executions = simulator.create(3, outcomes=["passed", "warning.alert", "rejected.no_match"])
     bodies = [
         callback(execution, status, sent_at=NOW + timedelta(seconds=seconds))

@@ -1,0 +1,38 @@
+"""Parked or refused rows back on the line, once an operator has mended the cause or vouches for the source."""
+
+from ipaddress import IPv4Address, IPv6Address
+from uuid import UUID
+
+import structlog
+from psycopg import Connection
+
+from schemas.sql.queries import WAITING, query, work_query
+
+log = structlog.get_logger()
+
+Counts = dict[str, int]
+
+
+def requeue_callback(conn: Connection, callback_id: UUID) -> Counts:
+    """One callback, parked or refused."""
+    rows = conn.execute(work_query("callbacks", "requeue"), {"reason": None, "id": callback_id}).rowcount
+    rows += conn.execute(query("callbacks", "requeue_refused"), {"address": None, "id": callback_id}).rowcount
+    return _done(conn, {"callbacks": rows})
+
+
+def requeue_parked(conn: Connection, reason: str | None) -> Counts:
+    """Everything parked, or what is parked for one reason (the word before the colon)."""
+    values = {"reason": reason, "id": None}
+    return _done(conn, {table: conn.execute(work_query(table, "requeue"), values).rowcount for table in WAITING})
+
+
+def requeue_refused(conn: Connection, address: IPv4Address | IPv6Address | None) -> Counts:
+    """Callbacks of refused sources, or of one address: from now on they count as Jumio's."""
+    values = {"address": address, "id": None}
+    return _done(conn, {"callbacks": conn.execute(query("callbacks", "requeue_refused"), values).rowcount})
+
+
+def _done(conn: Connection, counts: Counts) -> Counts:
+    conn.execute(query("callbacks", "wake_relay"))
+    log.info("work.requeued", **counts)
+    return counts

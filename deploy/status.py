@@ -1,0 +1,97 @@
+"""What waits, what is parked, how old, and what to do about it."""
+
+from typing import Any
+
+from psycopg import Connection
+from psycopg.rows import dict_row
+from rich.console import Group
+from rich.table import Table
+from rich.text import Text
+
+from schemas.sql.queries import query
+
+# Judgements of when to wake someone; the runbook has a heading for each.
+OVERDUE_SECONDS = 300.0
+SILENT_SECONDS = 120.0
+STALE_SECONDS = 3600.0
+# A relay that is away is noticed by its pulses; these roles are needed for the line to move.
+_ROLES = ("receiver", "relay", "worker")
+
+Status = dict[str, Any]
+
+
+def read_status(conn: Connection) -> Status:
+    """Everything that `status` shows, as JSON types."""
+    work = {row.pop("work"): row for row in _rows(conn, "backlog")}
+    processes = {row.pop("role"): row for row in _rows(conn, "signs_of_life")}
+    status: Status = {
+        "work": work,
+        "parked": _rows(conn, "parked_reasons"),
+        "aside": {row.pop("state"): row for row in _rows(conn, "aside")},
+        "processes": processes,
+        "allowlist": _rows(conn, "allowlist_age"),
+    }
+    return {**status, "trouble": find_trouble(status)}
+
+
+def find_trouble(status: Status) -> list[str]:
+    """What is not well, each with the command that shows or mends it."""
+    trouble = []
+    for name, backlog in status["work"].items():
+        if backlog["overdue_seconds"] > OVERDUE_SECONDS:
+            trouble.append(
+                f"{name} are due for {backlog['overdue_seconds']:.0f} s; are relay and worker running? "
+                "Start: jumio-pipeline relay; jumio-pipeline worker"
+            )
+        if backlog["parked"]:
+            trouble.append(
+                f"{backlog['parked']} {name} parked; mend the cause below, then: jumio-pipeline requeue --parked"
+            )
+    for role in _ROLES:
+        life = status["processes"].get(role)
+        if life is None or life["silent_seconds"] > SILENT_SECONDS:
+            trouble.append(f"no {role} has been heard of for {SILENT_SECONDS:.0f} s; start: jumio-pipeline {role}")
+    freshest = min((row["age_seconds"] for row in status["allowlist"] if row["age_seconds"] is not None), default=None)
+    if freshest is None:
+        trouble.append("DNS has never answered for any name; check DNS_SERVERS and SOURCE_HOSTS")
+    elif freshest > STALE_SECONDS:
+        trouble.append(f"the last DNS answer is {freshest / 3600:.1f} h old; check DNS_SERVERS")
+    if "unverified" in status["aside"]:
+        trouble.append("callbacks wait for a first DNS answer; check DNS_SERVERS")
+    return trouble
+
+
+def render_status(status: Status) -> Group:
+    """The same for people."""
+    work = _table("work", "waiting", "overdue s", "parked")
+    for name, backlog in status["work"].items():
+        work.add_row(name, str(backlog["waiting"]), f"{backlog['overdue_seconds']:.0f}", str(backlog["parked"]))
+    parked = _table("parked", "reason", "rows", "since", "example")
+    for row in status["parked"]:
+        parked.add_row(row["work"], row["reason"], str(row["rows"]), row["oldest"][:19], row["example"])
+    processes = _table("process", "heard of", "last sign")
+    for role, life in status["processes"].items():
+        processes.add_row(role, str(life["processes"]), f"{life['silent_seconds']:.0f} s ago")
+    names = _table("source name", "type", "answer", "failing with")
+    for row in status["allowlist"]:
+        age = "never" if row["age_seconds"] is None else f"{row['age_seconds']:.0f} s ago"
+        names.add_row(row["name"], row["record_type"], age, row["failure"] or "")
+    aside = Text(", ".join(f"{row['rows']} {state}" for state, row in status["aside"].items()) or "nothing set aside")
+    trouble = Text("\n".join(status["trouble"]) or "all well", style="red" if status["trouble"] else "green")
+    return Group(work, parked, processes, names, aside, trouble)
+
+
+def _rows(conn: Connection, name: str) -> list[dict[str, Any]]:
+    with conn.cursor(row_factory=dict_row) as cursor:
+        found = cursor.execute(query("status", name)).fetchall()
+    return [
+        {column: value.isoformat() if hasattr(value, "isoformat") else value for column, value in row.items()}
+        for row in found
+    ]
+
+
+def _table(*headings: str) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for heading in headings:
+        table.add_column(heading)
+    return table
