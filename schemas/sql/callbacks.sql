@@ -61,10 +61,12 @@ WITH known AS (
     FOR UPDATE OF unverified SKIP LOCKED
 )
 UPDATE pipeline.callbacks
-SET state = CASE WHEN judged.admitted THEN 'stored' ELSE 'refused' END,
-    finished_at = CASE WHEN judged.admitted THEN NULL ELSE now() END,
+SET state = CASE WHEN NOT judged.admitted THEN 'refused' WHEN last_error IS NULL THEN 'stored' ELSE 'parked' END,
+    finished_at = CASE WHEN judged.admitted AND last_error IS NULL THEN NULL ELSE now() END,
     next_attempt_at = now(),
-    last_error = CASE WHEN judged.admitted THEN NULL ELSE 'source: not an address of Jumio''s, by DNS answers since' END,
+    last_error = CASE
+        WHEN judged.admitted THEN last_error ELSE 'source: not an address of Jumio''s, by DNS answers since'
+    END,
     source_evidence = callbacks.source_evidence || jsonb_build_object('judged_at', now(), 'name', judged.name)
 FROM judged
 WHERE callbacks.id = judged.id

@@ -82,7 +82,7 @@ def test_what_keeps_dying_waits_longer_each_time(processes: Processes, tmp_path:
 def test_without_restart_a_death_is_an_error_that_says_where_to_look(tmp_path: Path) -> None:
     log = tmp_path / "worker.log"
     with Processes(ENVIRONMENT, restart=False) as processes:
-        processes.start("worker", "sh", "-c", "echo why; exit 3", log=log)
+        processes.start("worker", "sh", "-c", "echo why; exit 3", output=log)
         assert eventually(lambda: not processes.pids())
 
         with pytest.raises(ProcessDiedError, match=rf"worker ended with exit code 3; see {log}"):
@@ -104,14 +104,14 @@ def test_a_signal_is_told_as_a_shell_tells_it() -> None:
 
 def test_a_command_that_is_not_there_is_an_error(processes: Processes, tmp_path: Path) -> None:
     with pytest.raises(ProcessDiedError, match="receiver ended with exit code 127"):
-        processes.start("receiver", "/no/such/program", log=tmp_path / "log")
+        processes.start("receiver", "/no/such/program", output=tmp_path / "log")
 
     assert "/no/such/program" in (tmp_path / "log").read_text()
 
 
 def test_the_environment_is_what_was_given_and_nothing_else(processes: Processes, tmp_path: Path) -> None:
     log = tmp_path / "log"
-    processes.start("env", "env", extra_environment={"ROLE": "relay"}, log=log)
+    processes.start("env", "env", extra_environment={"ROLE": "relay"}, output=log)
     assert eventually(lambda: not processes.pids())
 
     assert sorted(log.read_text().splitlines()) == [f"PATH={os.defpath}", "ROLE=relay"]

@@ -1,0 +1,83 @@
+"""The two applications of a receiver: callbacks with probes for the world, metrics for the operator."""
+
+import math
+import os
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route, Router
+from starlette.types import ASGIApp
+
+from receiver.allowlist import Allowlist
+from receiver.guard import Guard
+from receiver.health import door, livez, readyz
+from receiver.inbox import Inbox
+from receiver.intake import PREFIX, Intake, State
+from receiver.metrics import Metrics
+from receiver.room import Room
+from receiver.watch import Watch
+from schemas.settings import Settings
+
+
+def build_app(settings: Settings, metrics: Metrics) -> ASGIApp:
+    """What listens on BIND. A bare router: a slash is never redirected, and no middleware makes a 500 of anything."""
+
+    @asynccontextmanager
+    async def lifespan(_app: object) -> AsyncIterator[State]:
+        state = _state(settings, metrics)
+        parts = (state["inbox"], state["watch"], state["allowlist"])
+        for part in parts:
+            await part.open()
+        try:
+            yield state
+        finally:
+            for part in reversed(parts):
+                await part.close()
+
+    routes = [
+        Route(PREFIX + "{rest:path}", Intake(), methods=["POST"]),
+        Route("/livez", livez),
+        Route("/readyz", readyz),
+        Route("/readyz/door", door),
+    ]
+    return Guard(Router(routes, redirect_slashes=False, lifespan=lifespan), metrics)
+
+
+def build_metrics_app(metrics: Metrics) -> ASGIApp:
+    """What listens on METRICS_BIND: it holds no state of its own, so it answers before and after the other one."""
+
+    async def scrape(_request: Request) -> Response:
+        return Response(metrics.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
+
+    async def live(_request: Request) -> Response:
+        return Response('{"live":true}', media_type="application/json")
+
+    return Guard(Router([Route("/metrics", scrape), Route("/livez", live)], redirect_slashes=False), metrics)
+
+
+def _state(settings: Settings, metrics: Metrics) -> State:
+    url = settings.database_url.get_secret_value()
+    process = f"receiver/{socket.gethostname()}/{os.getpid()}"
+    allowlist, room = Allowlist(settings), Room()
+    metrics.watch("allowlist_addresses", "Addresses that DNS admits.", allowlist.admitted)
+    metrics.watch("allowlist_silent_seconds", "Since DNS last gave an address.", lambda: _silence(allowlist))
+    return State(
+        settings=settings,
+        secrets={
+            name: tuple(secret.get_secret_value().encode() for secret in tenant.callback_secrets)
+            for name, tenant in settings.tenants.items()
+        },
+        inbox=Inbox(url, settings.keys, process=process, metrics=metrics),
+        allowlist=allowlist,
+        room=room,
+        watch=Watch(url, room=room, metrics=metrics),
+        metrics=metrics,
+    )
+
+
+def _silence(allowlist: Allowlist) -> float:
+    silent = allowlist.silent_seconds()
+    return math.inf if silent is None else silent

@@ -1,0 +1,62 @@
+"""The request's body, up to a limit and a deadline; what ended early is never mistaken for a body."""
+
+import asyncio
+from dataclasses import dataclass
+
+from starlette.types import Receive
+
+# How long somebody who sent too much is listened to, so that the answer is read and not lost in a reset.
+LINGER_SECONDS = 2.0
+LINGER_FACTOR = 4
+
+
+class IncompleteError(Exception):
+    """The caller went away before the end of its body."""
+
+
+class SlowError(Exception):
+    """The caller took too long over its body."""
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Body:
+    """What arrived; `over` if there was more than the limit, `more` if there may be still more."""
+
+    data: bytes
+    over: bool = False
+    more: bool = False
+
+
+async def read_body(receive: Receive, *, limit: int, seconds: float) -> Body:
+    """Read to the end, or one byte past the limit. Raises IncompleteError, SlowError."""
+    chunks: list[bytes] = []
+    size, more = 0, True
+    try:
+        async with asyncio.timeout(seconds):
+            while more and size <= limit:
+                chunk, more = await _next(receive)
+                chunks.append(chunk)
+                size += len(chunk)
+    except TimeoutError:
+        raise SlowError from None
+    data = b"".join(chunks)
+    return Body(data[:limit], over=True, more=more) if size > limit else Body(data)
+
+
+async def listen_on(receive: Receive, *, limit: int) -> None:
+    """Read and forget what follows, within reason."""
+    size, more = 0, True
+    try:
+        async with asyncio.timeout(LINGER_SECONDS):
+            while more and size < limit * LINGER_FACTOR:
+                chunk, more = await _next(receive)
+                size += len(chunk)
+    except (TimeoutError, IncompleteError):
+        return
+
+
+async def _next(receive: Receive) -> tuple[bytes, bool]:
+    message = await receive()
+    if message["type"] == "http.disconnect":
+        raise IncompleteError
+    return message.get("body", b""), message.get("more_body", False)

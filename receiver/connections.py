@@ -1,0 +1,134 @@
+"""uvicorn's protocol with the limits that it lacks: a deadline and a size for the head, and a share for each peer."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Sequence
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from receiver.metrics import Metrics
+from receiver.source import Address, is_in, parse_address
+from schemas.settings import Network
+
+# Measured without it: half a head keeps its connection open for ever, and 250 of them end a receiver in silence.
+HEAD_SECONDS = 10.0
+# The parser collects a head of any size before the guard sees it.
+MOST_HEAD_BYTES = 65_536
+# What is half sent when the process must stop has this long to become whole.
+STOP_SECONDS = 3.0
+# Jumio's three to six addresses a region stay far below; a proxy carries everybody.
+MOST_FROM_A_PEER, MOST_FROM_A_PROXY = 32, 1024
+
+
+class Peers:
+    """How many connections each address holds."""
+
+    def __init__(self, trusted: Sequence[Network], metrics: Metrics) -> None:
+        self._trusted = trusted
+        self._held: Counter[Address] = Counter()
+        self.cut = metrics.cut.labels
+
+    def enter(self, peer: Address | None) -> bool:
+        """Count one more, if there may be one more; without an address (a Unix socket) there is nothing to count."""
+        if peer is None:
+            return True
+        self._held[peer] += 1
+        return self._held[peer] <= (MOST_FROM_A_PROXY if is_in(peer, self._trusted) else MOST_FROM_A_PEER)
+
+    def leave(self, peer: Address | None) -> None:
+        """Count one less."""
+        if peer is not None:
+            self._held[peer] -= 1
+            if not self._held[peer]:
+                del self._held[peer]
+
+
+class Connection(HttpToolsProtocol):
+    """One connection. The body's deadline is the application's, the head's can only be set here."""
+
+    peers: Peers
+    _late: asyncio.TimerHandle | None = None
+    _head_bytes = 0
+    _deaf = False
+    _peer: Address | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._peer = parse_address(self.client[0]) if self.client else None
+        if self.peers.enter(self._peer):
+            self._expect_head()
+        else:
+            self._cut("peer")
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._head_came()
+        self.peers.leave(self._peer)
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        if self._deaf:
+            return
+        if self.cycle is None or self.cycle.response_complete:
+            self._expect_head()
+        if self._late is not None:
+            self._head_bytes += len(data)
+        super().data_received(data)
+        if self._late is not None and self._head_bytes > MOST_HEAD_BYTES:
+            self._cut("head_bytes")
+
+    def eof_received(self) -> bool:  # type: ignore[override]
+        """A caller that shut its side after the whole request still gets its answer."""
+        if not self._owes_an_answer():
+            return False
+        self.cycle.keep_alive = False
+        return True
+
+    def send_400_response(self, msg: str) -> None:
+        """Garbage after a whole request does not take its answer away; what follows is not listened to."""
+        if self._owes_an_answer():
+            self._deaf = True
+            self.cycle.keep_alive = False
+        else:
+            super().send_400_response(msg)
+
+    def shutdown(self) -> None:
+        """A half-sent body must not hold up a stop; whole requests get their answer."""
+        super().shutdown()
+        self.loop.call_later(STOP_SECONDS, self._stop_waiting)
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self._expect_head()
+
+    def on_headers_complete(self) -> None:
+        self._head_came()
+        super().on_headers_complete()
+
+    def _stop_waiting(self) -> None:
+        if self.cycle is not None and self.cycle.more_body and not self.transport.is_closing():
+            self._cut("stop")
+
+    def _owes_an_answer(self) -> bool:
+        return self.cycle is not None and not self.cycle.more_body and not self.cycle.response_complete
+
+    def _expect_head(self) -> None:
+        if self._late is None:
+            self._head_bytes = 0
+            self._late = self.loop.call_later(HEAD_SECONDS, self._cut, "head_seconds")
+
+    def _head_came(self) -> None:
+        if self._late is not None:
+            self._late.cancel()
+            self._late = None
+
+    def _cut(self, reason: str) -> None:
+        self.peers.cut(reason).inc()
+        self.transport.abort()
+
+    def _unsupported_upgrade_warning(self) -> None:
+        """An upgrade is ignored, and a stranger cannot fill the log with it."""
+
+
+def connection_class(peers: Peers) -> type[Connection]:
+    """The protocol of one server, with what its connections share."""
+    return type("CountedConnection", (Connection,), {"peers": peers})

@@ -1,0 +1,165 @@
+"""Many waiting callbacks -> one INSERT, one commit, then their answers."""
+
+import asyncio
+import contextlib
+from collections.abc import Sequence
+from functools import partial
+
+import psycopg
+import structlog
+
+from receiver.arrival import Arrival, Row
+from receiver.link import BROKEN, Link
+from receiver.metrics import Metrics
+from receiver.waiting import Waiting, WaitingRows
+from schemas.sealing import KeyRing
+from schemas.sql.queries import query
+
+# Jumio names no time limit; callers commonly give up after 3 to 10 s.
+ANSWER_SECONDS = 2.5
+# A commit of our own, so that being able to keep is known before a callback needs it.
+BEAT_SECONDS = 10.0
+# The relay polls besides: more hints than this only cost commits.
+WAKE_SECONDS = 0.05
+
+_ONE_ROWS_FAULT = (psycopg.DataError, psycopg.IntegrityError)
+
+log = structlog.get_logger()
+
+
+class NotKeptError(Exception):
+    """It is not known to be on disk, so the answer must not say that it is: full, late or unwritable."""
+
+
+class Inbox:
+    """The one door to durable storage. What `keep` returned for is committed."""
+
+    def __init__(self, database_url: str, keys: KeyRing, *, process: str, metrics: Metrics) -> None:
+        self._keys = keys
+        self._process = process
+        self._metrics = metrics
+        self._link = Link(database_url)
+        self._waiting = WaitingRows()
+        self._writer: asyncio.Task[None] | None = None
+        self._beat_at = self._wake_at = 0.0
+        self._relay_sleeps = False
+        self._committed_at: float | None = None
+
+    async def open(self) -> None:
+        """Start writing; Postgres need not be there."""
+        self._writer = asyncio.create_task(self._write_forever())
+        self._writer.add_done_callback(_log_end)
+
+    async def close(self) -> None:
+        """Stop after the last waiting row, or when Postgres does not take it in the time that callers have."""
+        if (last := self._waiting.last) and not self._link.away:
+            await asyncio.wait((last.kept,), timeout=ANSWER_SECONDS)
+        if self._writer is not None:
+            self._writer.cancel()
+            await asyncio.wait((self._writer,), timeout=1)
+
+    @property
+    def writes(self) -> bool:
+        """Whether the writer runs; without it the process must be started anew."""
+        return self._writer is not None and not self._writer.done()
+
+    def durable_seconds(self) -> float | None:
+        """Seconds since the last commit; None before the first."""
+        return None if self._committed_at is None else _now() - self._committed_at
+
+    async def keep(self, arrival: Arrival) -> None:
+        """Return once the arrival is committed. Raises NotKeptError, after ANSWER_SECONDS at the latest."""
+        if self._waiting.full:
+            raise NotKeptError("full")
+        waiting = self._waiting.add(arrival.sealed(self._keys))
+        await asyncio.wait((waiting.kept,), timeout=ANSWER_SECONDS)
+        if not waiting.kept.done():
+            raise NotKeptError("late")
+        if not waiting.kept.result():
+            raise NotKeptError("unwritable")
+
+    async def _write_forever(self) -> None:
+        try:
+            while True:
+                await self._link.connect(while_away=self._waiting.drop_expired)
+                try:
+                    await self._serve()
+                except BROKEN as error:
+                    self._link.drop(error)
+        finally:
+            await self._link.close()
+
+    async def _serve(self) -> None:
+        while True:
+            if len(self._waiting):
+                await self._flush()
+            if self._relay_sleeps and _now() >= self._wake_at:
+                self._relay_sleeps = False
+                self._wake_at = _now() + WAKE_SECONDS
+                await self._link.execute(query("callbacks", "wake_relay"), then=self._note_commit)
+            if _now() >= self._beat_at:
+                self._beat_at = _now() + BEAT_SECONDS
+                beat = {"process": self._process, "role": "receiver"}
+                await self._link.execute(query("pulses", "beat"), beat, then=self._note_commit)
+            await self._until_work()
+
+    async def _until_work(self) -> None:
+        if not len(self._waiting):
+            self._waiting.arrived.clear()
+            next_at = min(self._beat_at, self._wake_at) if self._relay_sleeps else self._beat_at
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(max(0, next_at - _now())):
+                    await self._waiting.arrived.wait()
+        # One turn of the loop: those that arrived together share the commit, and a lone one loses nothing.
+        await asyncio.sleep(0)
+
+    async def _flush(self) -> None:
+        batch = self._waiting.take()
+        try:
+            await self._insert(batch)
+        except _ONE_ROWS_FAULT:
+            await self._flush_one_by_one(batch)
+        except BROKEN:
+            self._waiting.put_back(batch)
+            raise
+
+    async def _flush_one_by_one(self, batch: Sequence[Waiting]) -> None:
+        """One row's data was refused; its neighbours are kept all the same."""
+        for position, waiting in enumerate(batch):
+            try:
+                await self._insert([waiting])
+            except _ONE_ROWS_FAULT as error:
+                log.exception("inbox.row_refused", callback_id=str(waiting.row.id), sqlstate=error.sqlstate)
+                waiting.settle(kept=False)
+            except BROKEN:
+                self._waiting.put_back(batch[position:])
+                raise
+
+    async def _insert(self, batch: Sequence[Waiting]) -> None:
+        columns = zip(*(waiting.row for waiting in batch), strict=True)
+        parameters = dict(zip(Row._fields, map(list, columns), strict=True))
+        statement = query("callbacks", "insert_callbacks")
+        await self._link.execute(statement, parameters, then=partial(self._note_kept, batch))
+
+    def _note_kept(self, batch: Sequence[Waiting]) -> None:
+        """It is committed: the answers first."""
+        for waiting in batch:
+            waiting.settle(kept=True)
+        self._note_commit()
+        for waiting in batch:
+            self._metrics.kept.labels(waiting.row.state).inc()
+            self._relay_sleeps = self._relay_sleeps or waiting.row.state == "stored"
+        self._metrics.batch.observe(len(batch))
+        log.info("callbacks.kept", callback_ids=[str(waiting.row.id) for waiting in batch])
+
+    def _note_commit(self) -> None:
+        self._committed_at = _now()
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()
+
+
+def _log_end(writer: "asyncio.Task[None]") -> None:
+    if not writer.cancelled():
+        log.critical("inbox.stopped", exc_info=writer.exception())

@@ -1,0 +1,112 @@
+"""The inbox's one connection to Postgres: made anew when it breaks, given up when it freezes."""
+
+import asyncio
+import secrets
+from collections.abc import Callable, Coroutine, Mapping
+from typing import Any
+
+import psycopg
+import structlog
+from psycopg import AsyncConnection
+from psycopg.rows import TupleRow
+
+from receiver.postgres import DurabilityError, check_durability, connect
+
+# Below the answer's deadline: a frozen Postgres is given up, and tried anew, while callers still wait.
+STATEMENT_SECONDS = 2.0
+SHORTEST_PAUSE, LONGEST_PAUSE = 0.05, 2.0
+
+log = structlog.get_logger()
+
+
+class FrozenError(Exception):
+    """Postgres took longer than callers wait; what it was asked may still happen."""
+
+
+class Link:
+    """Runs statements one after another, each committed by itself."""
+
+    def __init__(self, database_url: str) -> None:
+        self._url = database_url
+        self._connection: AsyncConnection[TupleRow] | None = None
+        self._left_behind: set[asyncio.Task[None]] = set()
+        self.away = False
+
+    async def connect(self, *, while_away: Callable[[], None]) -> None:
+        """Connect, with growing pauses, for as long as it takes."""
+        pause = SHORTEST_PAUSE
+        while True:
+            try:
+                await self._connect_once()
+            except BROKEN as error:
+                self.drop(error)
+            else:
+                return
+            while_away()
+            await asyncio.sleep(pause * (0.5 + secrets.randbelow(1000) / 1000))
+            pause = min(pause * 2, LONGEST_PAUSE)
+
+    async def execute(
+        self, statement: bytes, parameters: Mapping[str, object] | None = None, *, then: Callable[[], None]
+    ) -> None:
+        """Commit, then call `then`, even if it was too late to wait for. Raises psycopg.Error, FrozenError."""
+
+        async def run(connection: AsyncConnection[TupleRow]) -> None:
+            await connection.execute(statement, parameters)
+            then()
+
+        await self._within(run)
+
+    def drop(self, error: Exception) -> None:
+        """Note once that Postgres is away, and let go of the connection."""
+        if not self.away:
+            sqlstate = error.sqlstate if isinstance(error, psycopg.Error) else None
+            off = error.args if isinstance(error, DurabilityError) else ()
+            log.error("inbox.disconnected", error=type(error).__name__, sqlstate=sqlstate, settings_off=off)
+        self.away = True
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            self._leave(asyncio.create_task(connection.close()))
+
+    async def close(self) -> None:
+        """Close it, unless something is still under way on it."""
+        if self._connection is not None:
+            await self._connection.close()
+
+    async def _connect_once(self) -> None:
+        self._connection = await connect(self._url, application="jumio-receiver")
+        await self._within(check_durability)
+        if self.away:
+            log.info("inbox.reconnected")
+        self.away = False
+
+    async def _within(self, work: Callable[[AsyncConnection[TupleRow]], Coroutine[Any, Any, None]]) -> None:
+        if self._connection is None:
+            raise psycopg.InterfaceError
+        task = asyncio.create_task(work(self._connection))
+        # Not asyncio.timeout: cancelling a query on a frozen Postgres takes 12 s (psycopg#1371), so it is left behind.
+        try:
+            await asyncio.wait((task,), timeout=STATEMENT_SECONDS)
+        finally:
+            if not task.done():
+                connection, self._connection = self._connection, None
+                self._leave(asyncio.create_task(_outlive(task, connection)))
+        if not task.done():
+            raise FrozenError
+        task.result()
+
+    def _leave(self, task: "asyncio.Task[None]") -> None:
+        self._left_behind.add(task)
+        task.add_done_callback(self._left_behind.discard)
+
+
+async def _outlive(task: "asyncio.Task[None]", connection: AsyncConnection[TupleRow]) -> None:
+    try:
+        await asyncio.wait((task,))
+    finally:
+        await connection.close()
+    if not task.cancelled():
+        task.exception()
+
+
+BROKEN = (psycopg.Error, OSError, FrozenError, DurabilityError)

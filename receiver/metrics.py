@@ -1,0 +1,47 @@
+"""What the receiver counts, in a registry of its own; labels are our words, never a caller's."""
+
+from collections.abc import Callable
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
+_ROWS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
+
+
+class Metrics:
+    """One object a process, shared by the two servers in it."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self.answers = self._counter("answers", "Answers to callbacks, by status code.", "code")
+        self.seconds = Histogram(
+            "jumio_receiver_answer_seconds", "From the request's head to the answer.", buckets=_SECONDS,
+            registry=self.registry,
+        )  # fmt: skip
+        self.refused = self._counter("refused", "Callers refused, by rule.", "rule")
+        self.kept = self._counter("kept", "Rows committed, by state.", "state")
+        self.incomplete = self._counter("incomplete", "Bodies that ended early or came too slowly; not kept.", "reason")
+        self.not_kept = self._counter("not_kept", "Callbacks answered 503, by reason.", "reason")
+        self.turned_away = self._counter("turned_away", "Requests refused before they reached a route.", "code")
+        self.cut = self._counter("cut_connections", "Connections closed by a limit.", "reason")
+        self.batch = Histogram(
+            "jumio_receiver_batch_rows", "Callbacks that shared one commit.", buckets=_ROWS, registry=self.registry
+        )
+        self.line = self._gauge("line", "Rows of the line, by table and what is asked.", "work", "measure")
+        self.aside = self._gauge("aside_rows", "Rows kept aside, by state.", "state")
+        self.silent = self._gauge("silent_seconds", "Since the last sign of life, by role.", "role")
+
+    def watch(self, name: str, help_text: str, value: Callable[[], float]) -> None:
+        """A gauge that is read when it is scraped."""
+        gauge = Gauge(f"jumio_receiver_{name}", help_text, registry=self.registry)
+        gauge.set_function(value)
+
+    def text(self) -> bytes:
+        """Everything in Prometheus' text format."""
+        return generate_latest(self.registry)
+
+    def _counter(self, name: str, help_text: str, label: str) -> Counter:
+        return Counter(f"jumio_receiver_{name}", help_text, [label], registry=self.registry)
+
+    def _gauge(self, name: str, help_text: str, *labels: str) -> Gauge:
+        return Gauge(f"jumio_receiver_{name}", help_text, labels, registry=self.registry)

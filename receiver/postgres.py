@@ -1,0 +1,54 @@
+"""How the receiver connects to Postgres, and the settings without which a commit is not a promise."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import psycopg
+from psycopg import AsyncConnection
+from psycopg.conninfo import conninfo_to_dict
+from psycopg.rows import TupleRow
+
+from schemas.sql.queries import query
+
+# The answer waits for 2.5 s: nothing on the server may go on much longer than that.
+_SESSION = "-c statement_timeout=5s -c synchronous_commit=on -c idle_in_transaction_session_timeout=10s"
+_MUST_NOT_BE_OFF = ("fsync", "full_page_writes", "synchronous_commit")
+
+
+class DurabilityError(Exception):
+    """Postgres would acknowledge a commit that it can lose: these settings are off."""
+
+
+async def connect(database_url: str, *, application: str) -> AsyncConnection[TupleRow]:
+    """An autocommit connection that notices a dead network within seconds."""
+    asked_for = str(conninfo_to_dict(database_url).get("options") or "")
+    return await psycopg.AsyncConnection.connect(
+        database_url,
+        autocommit=True,
+        connect_timeout=3,
+        keepalives=1,
+        keepalives_idle=10,
+        keepalives_interval=5,
+        keepalives_count=3,
+        tcp_user_timeout=5000,
+        application_name=application,
+        options=f"{asked_for} {_SESSION}".strip(),
+    )
+
+
+@asynccontextmanager
+async def connected(database_url: str) -> AsyncIterator[AsyncConnection[TupleRow]]:
+    """A connection for what happens in the background, a few times a minute: opened for it, closed after it."""
+    connection = await connect(database_url, application="jumio-receiver-background")
+    try:
+        yield connection
+    finally:
+        await connection.close()
+
+
+async def check_durability(connection: AsyncConnection[TupleRow]) -> None:
+    """Raise DurabilityError with the settings that are off."""
+    cursor = await connection.execute(query("status", "durability"))
+    off = [name for name, setting in await cursor.fetchall() if name in _MUST_NOT_BE_OFF and setting == "off"]
+    if off:
+        raise DurabilityError(*off)

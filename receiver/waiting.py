@@ -1,0 +1,85 @@
+"""Rows that wait for their commit, in order, within a bound of rows and bytes."""
+
+import asyncio
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from receiver.arrival import Row
+
+# Two seconds at a thousand a second; the bytes are those of sealed bodies.
+MOST_WAITING_ROWS, MOST_WAITING_BYTES = 2000, 64 * 1_048_576
+# One statement stays well below a second.
+MOST_ROWS, MOST_BYTES = 500, 8 * 1_048_576
+# A row whose caller heard 503 is still worth keeping when Postgres is back at once; later it is only memory.
+HOLD_SECONDS = 10.0
+
+
+@dataclass(slots=True, eq=False)
+class Waiting:
+    """One row, and whether it is kept once that is known."""
+
+    row: Row
+    kept: "asyncio.Future[bool]"
+    since: float
+
+    def settle(self, *, kept: bool) -> None:
+        """Tell the caller, if it still waits."""
+        if not self.kept.done():
+            self.kept.set_result(kept)
+
+
+class WaitingRows:
+    """A queue of rows that knows when somebody should write."""
+
+    def __init__(self) -> None:
+        self._rows: deque[Waiting] = deque()
+        self._bytes = 0
+        self.arrived = asyncio.Event()
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    @property
+    def full(self) -> bool:
+        """Whether one more would be too much."""
+        return len(self._rows) >= MOST_WAITING_ROWS or self._bytes >= MOST_WAITING_BYTES
+
+    @property
+    def last(self) -> Waiting | None:
+        """The one that came last."""
+        return self._rows[-1] if self._rows else None
+
+    def add(self, row: Row) -> Waiting:
+        """Queue a row."""
+        loop = asyncio.get_running_loop()
+        waiting = Waiting(row, loop.create_future(), loop.time())
+        self._rows.append(waiting)
+        self._bytes += len(row.sealed_body)
+        self.arrived.set()
+        return waiting
+
+    def take(self) -> list[Waiting]:
+        """As many as one statement should hold, oldest first."""
+        batch: list[Waiting] = []
+        size = 0
+        while self._rows and len(batch) < MOST_ROWS and size < MOST_BYTES:
+            batch.append(self._rows.popleft())
+            size += len(batch[-1].row.sealed_body)
+        self._bytes -= size
+        return batch
+
+    def put_back(self, batch: Iterable[Waiting]) -> None:
+        """Rows that may or may not be committed, to be written again: the same ids change nothing that is there."""
+        rows = list(batch)
+        self._rows.extendleft(reversed(rows))
+        self._bytes += sum(len(waiting.row.sealed_body) for waiting in rows)
+        self.drop_expired()
+
+    def drop_expired(self) -> None:
+        """Forget what nobody waits for any more."""
+        now = asyncio.get_running_loop().time()
+        while self._rows and now - self._rows[0].since > HOLD_SECONDS:
+            waiting = self._rows.popleft()
+            self._bytes -= len(waiting.row.sealed_body)
+            waiting.settle(kept=False)
