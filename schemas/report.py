@@ -6,16 +6,35 @@ from decimal import Decimal
 from typing import Literal
 
 Family = Literal["kyx", "netverify", "authentication", "document"]
-CheckOutcome = Literal["passed", "rejected", "warning", "not_executed"]
+
+Outcome = Literal["passed", "rejected", "warning", "not_executed", "expired", "unsupported"]
 
 
 @dataclass(frozen=True)
 class Decision:
     """Jumio's own decision: an outcome in our vocabulary beside Jumio's word for it."""
 
-    outcome: CheckOutcome
+    outcome: Outcome
     label: str
     risk_score: Decimal | None = None
+
+
+@dataclass(frozen=True)
+class Detail:
+    """What exactly was wrong, where Jumio says it: its code and its word, for example 1001 and PHOTO."""
+
+    code: str
+    label: str
+
+
+@dataclass(frozen=True)
+class Reason:
+    """Why it did not pass: which check, Jumio's word for what was wrong, and its code where it has one."""
+
+    check: str
+    label: str
+    code: str | None = None
+    details: tuple[Detail, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -24,7 +43,7 @@ class Check:
 
     capability: str
     credential_ids: tuple[str, ...]
-    outcome: CheckOutcome
+    outcome: Outcome
     label: str
 
 
@@ -34,7 +53,7 @@ class Step:
 
     step_id: str
     name: str
-    outcome: CheckOutcome
+    outcome: Outcome
     label: str
     risk_score: Decimal | None = None
 
@@ -66,9 +85,10 @@ class Part:
 
 @dataclass(frozen=True, repr=False)
 class Report:
-    """Everything that one reading of Jumio's retrieval API said about one transaction.
+    """Everything that one reading said about one transaction: of the retrieval API, or of a legacy callback itself.
 
-    `raw` is what Jumio sent, canonical JSON in UTF-8, for the record; `status` is Jumio's own word.
+    `raw` is what Jumio sent, canonical JSON in UTF-8, for the record; `status` is Jumio's own word. `provisional`:
+    Jumio has not finished a part of it, so it is to be read again later. `said_at`: when Jumio last changed it, if known.
     """
 
     family: Family
@@ -89,3 +109,6 @@ class Report:
     identities: tuple[Identity, ...] = ()
     parts: tuple[Part, ...] = ()
     oddities: tuple[str, ...] = ()
+    reasons: tuple[Reason, ...] = ()
+    provisional: bool = False
+    said_at: datetime | None = None

@@ -57,6 +57,12 @@ def _base_url(value: object) -> object:
     return value.rstrip("/")
 
 
+def _rate(value: object) -> object:
+    """Requests a second, written as 15/s."""
+    return value.removesuffix("/s").strip() if isinstance(value, str) else value
+
+
+Rate = Annotated[float, BeforeValidator(_rate), Field(gt=0, le=1000)]
 Words = Annotated[tuple[str, ...], BeforeValidator(_split)]
 Networks = Annotated[tuple[Network, ...], BeforeValidator(_networks)]
 Seconds = Annotated[tuple[float, ...], BeforeValidator(_split)]
@@ -83,6 +89,11 @@ class Tenant(_Frozen):
     retrieval_url: str
     status_url: str
     callback_secrets: tuple[SecretStr, ...] = ()
+    legacy_token: str = ""
+    legacy_secret: SecretStr = SecretStr("")
+    legacy_url: str
+    legacy_documents_url: str
+    retrieval_rate: float = 15.0
 
 
 class Settings(_Frozen):
@@ -112,6 +123,11 @@ class Settings(_Frozen):
     jumio_api_url: BaseUrl = None
     jumio_retrieval_url: BaseUrl = None
     jumio_status_url: BaseUrl = None
+    jumio_legacy_url: BaseUrl = None
+    jumio_legacy_documents_url: BaseUrl = None
+    jumio_legacy_token: str = ""
+    jumio_legacy_secret: SecretStr = SecretStr("")
+    jumio_retrieval_rate: Rate = 15.0
     jumio_retry_seconds: Seconds = JUMIO_RETRY_SECONDS
     images_url: Literal["postgres:"] = "postgres:"
     event_source: str = Field(default="/jumio-pipeline", min_length=1, max_length=256)
@@ -141,7 +157,7 @@ class Settings(_Frozen):
 
     @model_validator(mode="after")
     def _https_outside_of_development(self) -> Self:
-        for name in JUMIO_HOSTS:
+        for name in (*JUMIO_HOSTS, *LEGACY_HOSTS["amer-1"]):
             url = getattr(self, f"jumio_{name}_url")
             if url and not url.startswith("https://") and not self.source_allow_private:
                 raise ValueError(f"JUMIO_{name.upper()}_URL must be https: credentials travel over it")
@@ -154,6 +170,10 @@ class Settings(_Frozen):
             f"{name}_url": getattr(self, f"jumio_{name}_url") or f"https://{name}.{self.jumio_region}.jumio.ai"
             for name in JUMIO_HOSTS
         }
+        legacy = {
+            f"{name}_url": getattr(self, f"jumio_{name}_url") or url
+            for name, url in LEGACY_HOSTS[self.jumio_region].items()
+        }
         return {
             "default": Tenant(
                 region=self.jumio_region,
@@ -161,7 +181,11 @@ class Settings(_Frozen):
                 client_secret=self.jumio_client_secret,
                 user_agent=self.jumio_user_agent,
                 callback_secrets=tuple(SecretStr(secret) for secret in self.callback_secrets),
+                legacy_token=self.jumio_legacy_token,
+                legacy_secret=self.jumio_legacy_secret,
+                retrieval_rate=self.jumio_retrieval_rate,
                 **urls,
+                **legacy,
             )
         }
 
@@ -175,6 +199,12 @@ class Settings(_Frozen):
 
 # protocol.md C.1: one host a purpose in each region.
 JUMIO_HOSTS = ("auth", "account", "api", "retrieval", "status")
+# protocol.md C.7: the data centres of the older generations, documents apart.
+LEGACY_HOSTS = {
+    "amer-1": {"legacy": "https://netverify.com", "legacy_documents": "https://retrieval.netverify.com"},
+    "emea-1": {"legacy": "https://lon.netverify.com", "legacy_documents": "https://retrieval.lon.netverify.com"},
+    "apac-1": {"legacy": "https://core-sgp.jumio.com", "legacy_documents": "https://retrieval.core-sgp.jumio.com"},
+}
 
 NEEDED_BY: Mapping[str, tuple[str, ...]] = {
     "migrate": ("database_url",),

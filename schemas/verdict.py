@@ -6,17 +6,10 @@ from dataclasses import asdict, dataclass
 from decimal import Decimal
 from typing import Literal
 
-from schemas.report import Check, Step
+from schemas.report import Check, Outcome, Reason, Step
 
-Outcome = Literal["passed", "rejected", "warning", "not_executed", "expired", "unsupported"]
-
-
-@dataclass(frozen=True)
-class Reason:
-    """Why it did not pass: which check, and Jumio's word for what was wrong."""
-
-    check: str
-    label: str
+# What a verdict rests on: what the retrieval API told us, or only what a legacy callback said itself.
+Basis = Literal["retrieval", "callback"]
 
 
 @dataclass(frozen=True)
@@ -29,10 +22,12 @@ class Verdict:
     reasons: tuple[Reason, ...]
     checks: tuple[Check, ...]
     steps: tuple[Step, ...]
+    rests_on: Basis = "retrieval"
 
     def digest(self) -> bytes:
-        """SHA-256 over everything that makes it another verdict; the order of checks does not."""
+        """SHA-256 over everything that makes it another verdict; the order of checks and the basis do not."""
         content = asdict(self)
+        del content["rests_on"]
         for name in ("reasons", "checks", "steps"):
             content[name] = sorted(json.dumps(entry, sort_keys=True, default=str) for entry in content[name])
         return hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).digest()

@@ -1,14 +1,14 @@
 """fetched -> decided: one verdict for every product generation. Pure."""
 
-from schemas.report import Check, Report
-from schemas.verdict import Outcome, Reason, Verdict
+from schemas.report import Check, Outcome, Reason, Report
+from schemas.verdict import Basis, Verdict
 
 
 class UndecidedError(Exception):
     """The transaction is not finished, so there is nothing to conclude yet."""
 
 
-def decide(report: Report) -> Verdict:
+def decide(report: Report, rests_on: Basis = "retrieval") -> Verdict:
     """Status first, then decision (protocol.md D.1): an expired journey may carry any decision.
 
     Raises UndecidedError where the status is not final. Never concludes `passed` without Jumio's own word for it.
@@ -20,9 +20,11 @@ def decide(report: Report) -> Verdict:
         outcome=outcome,
         label=label,
         risk_score=report.decision.risk_score if report.decision else None,
-        reasons=tuple(Reason(check.capability, check.label) for check in report.checks if _is_reason(check)),
+        reasons=report.reasons
+        or tuple(Reason(check.capability, check.label) for check in report.checks if _is_reason(check)),
         checks=report.checks,
         steps=report.steps,
+        rests_on=rests_on,
     )
 
 

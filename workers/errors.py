@@ -22,6 +22,12 @@ class TryAgainError(LineError):
         return next((seen for seen in self.args if isinstance(seen, float)), None)
 
 
+class WaitError(TryAgainError):
+    """Not this row's turn yet: it waits, and the attempt does not count."""
+
+    code = "wait"
+
+
 class ParkError(LineError):
     """Another try would end the same; an operator has to do something first."""
 

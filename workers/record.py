@@ -133,6 +133,7 @@ def _conclusion(report: Report, verdict: Verdict, workflow: store.Row) -> dict[s
         "outcome": verdict.outcome,
         "label": verdict.label,
         "risk_score": verdict.risk_score,
+        "rests_on": verdict.rests_on,
         "reasons": Jsonb([asdict(reason) for reason in verdict.reasons]),
     }
 

@@ -29,7 +29,8 @@ _BATCH = 100
 _DEPTH = 200
 # A NOTIFY may be missed; this is what that costs.
 _POLL_SECONDS = 0.5
-_NO_SUCH_QUEUE = 404
+# What a passive declaration answers for a queue without a message; Redis knows no empty lists.
+_NO_SUCH_QUEUE = "404"
 _PULSE_SECONDS = 10.0
 _HOUSEKEEPING_SECONDS = 2.0
 # When a broker is away every publish takes its connect timeout; not more often than this.
@@ -125,7 +126,7 @@ class Relay:
             try:
                 return int(connection.default_channel.queue_declare(queue, passive=True).message_count)
             except connection.channel_errors as error:
-                if getattr(error, "reply_code", None) == _NO_SUCH_QUEUE:
+                if str(getattr(error, "reply_code", "")) == _NO_SUCH_QUEUE:
                     return 0
                 raise
 

@@ -34,15 +34,17 @@ def release(conn: Connection, table: WorkTable, ids: list[UUID]) -> None:
     conn.execute(work_query(table, "release"), {"ids": ids})
 
 
-def claim(conn: Connection, table: WorkTable, row_id: UUID, *, seconds: float) -> int | None:
-    """Take a row up: the number of the attempt, or None where someone else has it or it is settled."""
+def claim(conn: Connection, table: WorkTable, row_id: UUID, *, seconds: float) -> tuple[int, int] | None:
+    """Take a row up: the attempt's number and how many count so far, or None where it is taken or settled."""
     taken = conn.execute(work_query(table, "claim"), {"id": row_id, "claim": seconds}).fetchone()
-    return None if taken is None else int(taken[0])
+    return None if taken is None else (int(taken[0]), int(taken[1]))
 
 
-def retry(conn: Connection, table: WorkTable, row_id: UUID, *, attempt: int, delay: float, error: str) -> bool:
-    """Put a row back for later, if this attempt still holds it."""
-    values = {"id": row_id, "attempt": attempt, "delay": delay, "error": error}
+def retry(
+    conn: Connection, table: WorkTable, row_id: UUID, *, attempt: int, delay: float, error: str, forgive: bool = False
+) -> bool:
+    """Put a row back for later, if this attempt still holds it; a forgiven attempt does not count."""
+    values = {"id": row_id, "attempt": attempt, "delay": delay, "error": error, "forgive": int(forgive)}
     return conn.execute(work_query(table, "retry"), values).rowcount == 1
 
 

@@ -14,12 +14,14 @@ from schemas.sealing import UnsealError
 from schemas.sql.queries import WorkTable
 from workers import store
 from workers.broker import CLAIM_SECONDS
-from workers.errors import ParkError, TryAgainError
+from workers.errors import ParkError, TryAgainError, WaitError
 
 log = structlog.get_logger()
 
 # A fleet that retries in step hammers in step.
 _JITTER = 0.1
+# Where it is not known how long Jumio is to be left in peace.
+_WAIT_SECONDS = 30.0
 
 Step = Callable[[Connection, int], None]
 Park = Callable[[Connection, int, str], None]
@@ -37,10 +39,11 @@ class Work:
 
     def run(self, conn: Connection) -> None:
         """Take the step if no one else has the row, and leave the row in a state that says how it went."""
-        attempt = store.claim(conn, self.table, self.row_id, seconds=CLAIM_SECONDS)
-        if attempt is None:
+        taken = store.claim(conn, self.table, self.row_id, seconds=CLAIM_SECONDS)
+        if taken is None:
             return
-        if attempt > len(self.schedule) + 1:
+        attempt, counted = taken
+        if counted > len(self.schedule) + 1:
             self._give_up(conn, attempt, "crashed: its worker died at every attempt; look for process.exited")
             return
         try:
@@ -49,18 +52,21 @@ class Work:
             self._give_up(conn, attempt, str(error))
         except UnsealError as error:
             self._give_up(conn, attempt, f"unseal: {error}")
+        except WaitError as error:
+            self._postpone(conn, attempt, str(error), delay=_spread(error.retry_after or _WAIT_SECONDS), forgive=True)
         except TryAgainError as error:
-            self._later(conn, attempt, str(error), at_least=error.retry_after or 0.0)
+            self._later(conn, attempt, counted, str(error), at_least=error.retry_after or 0.0)
         except SoftTimeLimitExceeded:
-            self._later(conn, attempt, "time_limit: the attempt took too long")
+            self._later(conn, attempt, counted, "time_limit: the attempt took too long")
 
-    def _later(self, conn: Connection, attempt: int, error: str, *, at_least: float = 0.0) -> None:
-        if attempt > len(self.schedule):
+    def _later(self, conn: Connection, attempt: int, counted: int, error: str, *, at_least: float = 0.0) -> None:
+        if counted > len(self.schedule):
             self._give_up(conn, attempt, error)
-            return
-        jitter = random.uniform(1 - _JITTER, 1 + _JITTER)  # noqa: S311 - not a secret
-        delay = max(self.schedule[attempt - 1] * jitter, at_least)
-        if store.retry(conn, self.table, self.row_id, attempt=attempt, delay=delay, error=error):
+        else:
+            self._postpone(conn, attempt, error, delay=max(_spread(self.schedule[counted - 1]), at_least))
+
+    def _postpone(self, conn: Connection, attempt: int, error: str, *, delay: float, forgive: bool = False) -> None:
+        if store.retry(conn, self.table, self.row_id, attempt=attempt, delay=delay, error=error, forgive=forgive):
             log.warning("work.postponed", table=self.table, reason=error, attempt=attempt, seconds=round(delay, 1))
 
     def _give_up(self, conn: Connection, attempt: int, error: str) -> None:
@@ -69,3 +75,7 @@ class Work:
         else:
             store.finish(conn, self.table, self.row_id, attempt=attempt, state="parked", error=error)
         log.error("work.parked", table=self.table, reason=error, attempt=attempt)
+
+
+def _spread(seconds: float) -> float:
+    return seconds * random.uniform(1 - _JITTER, 1 + _JITTER)  # noqa: S311 - not a secret

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Literal
 
-from schemas.report import Family
+from schemas.report import Family, Report
 
 Stage = Literal["final", "underway", "unknown"]
 
@@ -27,7 +27,11 @@ class UnreadableCallbackError(Exception):
 
 @dataclass(frozen=True)
 class Callback:
-    """Which transaction the doorbell rang for, and the status that it named."""
+    """Which transaction the doorbell rang for, and the status that it named.
+
+    Older generations bring their result along: `told` is that, to be confirmed by the retrieval API. They know no
+    account, so `account_id` is empty there.
+    """
 
     family: Family
     workflow_key: str
@@ -35,6 +39,7 @@ class Callback:
     status: str
     stage: Stage
     sent_at: datetime | None
+    told: Report | None = None
 
 
 def is_id(value: object) -> bool:

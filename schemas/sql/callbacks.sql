@@ -81,7 +81,7 @@ WHERE state = 'refused' AND received_at < now() - %(seconds)s * interval '1 seco
 -- name: requeue_refused
 -- An operator vouches for the source.
 UPDATE pipeline.callbacks
-SET state = 'stored', attempts = 0, next_attempt_at = now(), finished_at = NULL, last_error = NULL,
+SET state = 'stored', forgiven = attempts, next_attempt_at = now(), finished_at = NULL, last_error = NULL,
     source_evidence = source_evidence || jsonb_build_object('vouched_at', now())
 WHERE state = 'refused' AND (%(address)s::inet IS NULL OR client_address = %(address)s)
     AND (%(id)s::uuid IS NULL OR id = %(id)s)

@@ -11,7 +11,7 @@ VALUES (
     CASE WHEN %(offered)s THEN NULL ELSE 'not_offered: Jumio gave no address for this part' END
 )
 ON CONFLICT (tenant, family, workflow_key, credential_id, classifier) DO UPDATE
-SET offered = true, state = 'wanted', finished_at = NULL, last_error = NULL, attempts = 0, next_attempt_at = now()
+SET offered = true, state = 'wanted', finished_at = NULL, last_error = NULL, forgiven = images.attempts, next_attempt_at = now()
 WHERE images.state = 'missing' AND NOT images.offered AND excluded.offered;
 
 -- name: get_image

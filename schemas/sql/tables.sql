@@ -2,6 +2,7 @@
 --
 -- Every table with work in it (callbacks, images, deliveries) has the same columns: state, attempts, next_attempt_at,
 -- leased_until (a relay has sent its task), claimed_until (a worker is at it), last_error (`code: what happened`).
+-- attempts only counts up, so that it names one attempt for ever; those that were no fault of the row are forgiven.
 
 CREATE SCHEMA IF NOT EXISTS pipeline;
 CREATE SCHEMA compliance;
@@ -26,6 +27,7 @@ CREATE TABLE pipeline.callbacks (
     sent_at timestamptz,
     state text NOT NULL CHECK (state IN ('stored', 'done', 'parked', 'refused', 'unverified')),
     attempts integer NOT NULL DEFAULT 0,
+    forgiven integer NOT NULL DEFAULT 0,
     next_attempt_at timestamptz NOT NULL DEFAULT clock_timestamp(),
     leased_until timestamptz,
     claimed_until timestamptz,
@@ -100,6 +102,7 @@ CREATE TABLE pipeline.verdicts (
     valid_from timestamptz NOT NULL,
     recorded_at timestamptz NOT NULL DEFAULT clock_timestamp(),
     digest bytea NOT NULL CHECK (octet_length(digest) = 32),
+    rests_on text NOT NULL CHECK (rests_on IN ('retrieval', 'callback')),
     callback_id uuid NOT NULL REFERENCES pipeline.callbacks,
     report_id uuid NOT NULL REFERENCES pipeline.reports,
     PRIMARY KEY (tenant, family, workflow_key, version),
@@ -164,6 +167,7 @@ CREATE TABLE pipeline.images (
     offered boolean NOT NULL,
     state text NOT NULL CHECK (state IN ('wanted', 'stored', 'missing', 'refused', 'parked')),
     attempts integer NOT NULL DEFAULT 0,
+    forgiven integer NOT NULL DEFAULT 0,
     next_attempt_at timestamptz NOT NULL DEFAULT clock_timestamp(),
     leased_until timestamptz,
     claimed_until timestamptz,
@@ -225,6 +229,7 @@ CREATE TABLE pipeline.deliveries (
     sequence integer NOT NULL,
     state text NOT NULL CHECK (state IN ('pending', 'delivered', 'parked', 'cancelled')),
     attempts integer NOT NULL DEFAULT 0,
+    forgiven integer NOT NULL DEFAULT 0,
     next_attempt_at timestamptz NOT NULL DEFAULT clock_timestamp(),
     leased_until timestamptz,
     claimed_until timestamptz,
@@ -249,6 +254,28 @@ CREATE TABLE pipeline.tokens (
     sealed_token bytea,
     expires_at timestamptz,
     renewing_until timestamptz
+);
+
+-- Why a tenant's part of Jumio is left in peace for a while: rows wait, and no attempt is used up.
+CREATE TABLE pipeline.breakers (
+    tenant text NOT NULL,
+    part text NOT NULL,
+    failures integer NOT NULL DEFAULT 0,
+    opened_until timestamptz,
+    reason text,
+    PRIMARY KEY (tenant, part)
+);
+
+-- What Jumio sent that this release does not know: kept, counted, never fatal. No personal data: examples are masked.
+CREATE TABLE pipeline.drift (
+    tenant text NOT NULL,
+    family text NOT NULL,
+    what text NOT NULL,
+    first_seen_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    last_seen_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    times bigint NOT NULL DEFAULT 1,
+    example text NOT NULL,
+    PRIMARY KEY (tenant, family, what)
 );
 
 -- What DNS last said of each name and record type, so that a start without DNS has it.
@@ -307,7 +334,7 @@ COMMENT ON COLUMN compliance.workflows.status IS 'Jumio''s own status of the tra
 COMMENT ON COLUMN compliance.workflows.outcome IS 'Verdict: passed, rejected, warning, not_executed, expired, unsupported; pending before one.';
 COMMENT ON COLUMN compliance.workflows.label IS 'Jumio''s own word for the decision.';
 COMMENT ON COLUMN compliance.workflows.risk_score IS 'Jumio''s risk score, 0 to 100; -1 where it was not computed.';
-COMMENT ON COLUMN compliance.workflows.reject_reasons IS 'JSON list of why not passed: objects with check and label.';
+COMMENT ON COLUMN compliance.workflows.reject_reasons IS 'JSON list of why not passed: objects with check, label, code and details.';
 COMMENT ON COLUMN compliance.workflows.definition_key IS 'Key of the Jumio workflow definition that ran.';
 COMMENT ON COLUMN compliance.workflows.started_at IS 'When the end user opened the journey, by Jumio''s clock; empty if never.';
 COMMENT ON COLUMN compliance.workflows.completed_at IS 'When Jumio finished, by Jumio''s clock.';
@@ -317,7 +344,8 @@ COMMENT ON COLUMN compliance.workflows.images_wanted IS 'Images that Jumio offer
 COMMENT ON COLUMN compliance.workflows.images_stored IS 'Images that are stored here.';
 
 CREATE VIEW compliance.verdicts AS
-SELECT tenant, family, workflow_key, version, outcome, label, risk_score, reasons, valid_from, recorded_at, callback_id
+SELECT tenant, family, workflow_key, version, outcome, label, risk_score, reasons, valid_from, recorded_at, callback_id,
+    rests_on
 FROM pipeline.verdicts;
 COMMENT ON VIEW compliance.verdicts IS 'One version of a verdict, never changed.';
 COMMENT ON COLUMN compliance.verdicts.tenant IS 'Which Jumio customer account of ours.';
@@ -327,10 +355,11 @@ COMMENT ON COLUMN compliance.verdicts.version IS 'Counts up from 1 for each work
 COMMENT ON COLUMN compliance.verdicts.outcome IS 'passed, rejected, warning, not_executed, expired or unsupported.';
 COMMENT ON COLUMN compliance.verdicts.label IS 'Jumio''s own word for the decision.';
 COMMENT ON COLUMN compliance.verdicts.risk_score IS 'Jumio''s risk score, 0 to 100; -1 where it was not computed.';
-COMMENT ON COLUMN compliance.verdicts.reasons IS 'JSON list of why not passed: objects with check and label.';
+COMMENT ON COLUMN compliance.verdicts.reasons IS 'JSON list of why not passed: objects with check, label, code and details.';
 COMMENT ON COLUMN compliance.verdicts.valid_from IS 'Since when it was true: for version 1 when Jumio finished, for a revision when we learned of it.';
 COMMENT ON COLUMN compliance.verdicts.recorded_at IS 'When it was recorded here.';
 COMMENT ON COLUMN compliance.verdicts.callback_id IS 'The callback that led to it.';
+COMMENT ON COLUMN compliance.verdicts.rests_on IS 'retrieval: read from Jumio with our credentials; callback: only what a legacy callback said itself.';
 
 CREATE VIEW compliance.checks AS
 SELECT w.tenant, w.family, w.workflow_key, w.verdict_version, c.capability, c.credential_ids, c.outcome, c.label
@@ -403,7 +432,7 @@ COMMENT ON COLUMN compliance.identities.expiry_date IS 'Masked to the year.';
 
 CREATE VIEW compliance.callbacks AS
 SELECT id AS callback_id, tenant, family, workflow_key, status, received_at, sent_at, client_address AS source_ip,
-    source_evidence, state, last_error AS reason, attempts, bytes, encode(sha256, 'hex') AS sha256
+    source_evidence, state, last_error AS reason, attempts - forgiven AS attempts, bytes, encode(sha256, 'hex') AS sha256
 FROM pipeline.callbacks;
 COMMENT ON VIEW compliance.callbacks IS 'One delivery from Jumio, or from someone who was refused.';
 COMMENT ON COLUMN compliance.callbacks.callback_id IS 'Our id of the delivery.';

@@ -25,13 +25,13 @@ WHERE id = ANY(%(ids)s) AND state = '{waiting}' AND claimed_until IS NULL;
 UPDATE pipeline.{table} SET attempts = attempts + 1, claimed_until = now() + %(claim)s * interval '1 second'
 WHERE id = %(id)s AND state = '{waiting}' AND next_attempt_at <= now()
     AND (claimed_until IS NULL OR claimed_until < now())
-RETURNING attempts;
+RETURNING attempts, attempts - forgiven AS counted;
 
 -- name: retry
 -- Only from the attempt that the caller made: one that overslept its claim changes nothing.
 UPDATE pipeline.{table}
 SET next_attempt_at = now() + %(delay)s * interval '1 second', leased_until = NULL, claimed_until = NULL,
-    last_error = %(error)s
+    forgiven = forgiven + %(forgive)s, last_error = %(error)s
 WHERE id = %(id)s AND state = '{waiting}' AND attempts = %(attempt)s;
 
 -- name: finish
@@ -42,7 +42,7 @@ WHERE id = %(id)s AND state = '{waiting}' AND attempts = %(attempt)s;
 -- name: requeue
 -- Parked rows back on the line, as new; a reason is the code before the colon.
 UPDATE pipeline.{table}
-SET state = '{waiting}', attempts = 0, next_attempt_at = now(), finished_at = NULL, leased_until = NULL,
+SET state = '{waiting}', forgiven = attempts, next_attempt_at = now(), finished_at = NULL, leased_until = NULL,
     claimed_until = NULL
 WHERE state = 'parked' AND (%(reason)s::text IS NULL OR split_part(last_error, ':', 1) = %(reason)s)
     AND (%(id)s::uuid IS NULL OR id = %(id)s)

@@ -49,11 +49,11 @@ VALUES (
 -- name: insert_verdict
 INSERT INTO pipeline.verdicts (
     tenant, family, workflow_key, version, outcome, label, risk_score, reasons, valid_from, recorded_at, digest,
-    callback_id, report_id
+    rests_on, callback_id, report_id
 )
 VALUES (
     %(tenant)s, %(family)s, %(workflow_key)s, %(version)s, %(outcome)s, %(label)s, %(risk_score)s, %(reasons)s,
-    %(valid_from)s, %(decided_at)s, %(digest)s, %(callback_id)s, %(report_id)s
+    %(valid_from)s, %(decided_at)s, %(digest)s, %(rests_on)s, %(callback_id)s, %(report_id)s
 );
 
 -- name: insert_check

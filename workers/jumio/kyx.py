@@ -4,12 +4,12 @@ import re
 from typing import Any
 
 from schemas.callbacks.kyx import EXPIRED, FINAL
-from schemas.report import Check, CheckOutcome, Decision, Identity, Part, Report, Step
+from schemas.report import Check, Outcome, Decision, Identity, Part, Report, Step
 from workers.errors import JumioAnswerError, JumioNotReadyError, MismatchError
 from workers.jumio.lenient import Object, Reader, canonical, read_object, tidy
 
 # The one closed set of Jumio's (protocol.md D.2): any other word is for a person to look at.
-OUTCOMES: dict[str, CheckOutcome] = {
+OUTCOMES: dict[str, Outcome] = {
     "PASSED": "passed",
     "REJECTED": "rejected",
     "WARNING": "warning",

@@ -2,6 +2,7 @@
 --
 -- Every table with work in it (callbacks, images, deliveries) has the same columns: state, attempts, next_attempt_at,
 -- leased_until (a relay has sent its task), claimed_until (a worker is at it), last_error (`code: what happened`).
+-- attempts only counts up, so that it names one attempt for ever; those that were no fault of the row are forgiven.
 
 CREATE SCHEMA IF NOT EXISTS pipeline;
 CREATE SCHEMA compliance;
@@ -26,6 +27,7 @@ CREATE TABLE pipeline.callbacks (
     sent_at timestamptz,
     state text NOT NULL CHECK (state IN ('stored', 'done', 'parked', 'refused', 'unverified')),
     attempts integer NOT NULL DEFAULT 0,
+    forgiven integer NOT NULL DEFAULT 0,
     next_attempt_at timestamptz NOT NULL DEFAULT clock_timestamp(),
     leased_until timestamptz,
     claimed_until timestamptz,
@@ -100,6 +102,7 @@ CREATE TABLE pipeline.verdicts (
     valid_from timestamptz NOT NULL,
     recorded_at timestamptz NOT NULL DEFAULT clock_timestamp(),
     digest bytea NOT NULL CHECK (octet_length(digest) = 32),
+    rests_on text NOT NULL CHECK (rests_on IN ('retrieval', 'callback')),
     callback_id uuid NOT NULL REFERENCES pipeline.callbacks,
     report_id uuid NOT NULL REFERENCES pipeline.reports,
     PRIMARY KEY (tenant, family, workflow_key, version),
@@ -164,6 +167,7 @@ CREATE TABLE pipeline.images (
     offered boolean NOT NULL,
     state text NOT NULL CHECK (state IN ('wanted', 'stored', 'missing', 'refused', 'parked')),
     attempts integer NOT NULL DEFAULT 0,
+    forgiven integer NOT NULL DEFAULT 0,
     next_attempt_at timestamptz NOT NULL DEFAULT clock_timestamp(),
     leased_until timestamptz,
     claimed_until timestamptz,
@@ -225,6 +229,7 @@ CREATE TABLE pipeline.deliveries (
     sequence integer NOT NULL,
     state text NOT NULL CHECK (state IN ('pending', 'delivered', 'parked', 'cancelled')),
     attempts integer NOT NULL DEFAULT 0,
+    forgiven integer NOT NULL DEFAULT 0,
     next_attempt_at timestamptz NOT NULL DEFAULT clock_timestamp(),
     leased_until timestamptz,
     claimed_until timestamptz,
@@ -249,6 +254,28 @@ CREATE TABLE pipeline.tokens (
     sealed_token bytea,
     expires_at timestamptz,
     renewing_until timestamptz
+);
+
+-- Why a tenant's part of Jumio is left in peace for a while: rows wait, and no attempt is used up.
+CREATE TABLE pipeline.breakers (
+    tenant text NOT NULL,
+    part text NOT NULL,
+    failures integer NOT NULL DEFAULT 0,
+    opened_until timestamptz,
+    reason text,
+    PRIMARY KEY (tenant, part)
+);
+
+-- What Jumio sent that this release does not know: kept, counted, never fatal. No personal data: examples are masked.
+CREATE TABLE pipeline.drift (
+    tenant text NOT NULL,
+    family text NOT NULL,
+    what text NOT NULL,
+    first_seen_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    last_seen_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    times bigint NOT NULL DEFAULT 1,
+    example text NOT NULL,
+    PRIMARY KEY (tenant, family, what)
 );
 
 -- What DNS last said of each name and record type, so that a start without DNS has it.

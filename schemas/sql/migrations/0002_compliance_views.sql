@@ -28,7 +28,7 @@ COMMENT ON COLUMN compliance.workflows.status IS 'Jumio''s own status of the tra
 COMMENT ON COLUMN compliance.workflows.outcome IS 'Verdict: passed, rejected, warning, not_executed, expired, unsupported; pending before one.';
 COMMENT ON COLUMN compliance.workflows.label IS 'Jumio''s own word for the decision.';
 COMMENT ON COLUMN compliance.workflows.risk_score IS 'Jumio''s risk score, 0 to 100; -1 where it was not computed.';
-COMMENT ON COLUMN compliance.workflows.reject_reasons IS 'JSON list of why not passed: objects with check and label.';
+COMMENT ON COLUMN compliance.workflows.reject_reasons IS 'JSON list of why not passed: objects with check, label, code and details.';
 COMMENT ON COLUMN compliance.workflows.definition_key IS 'Key of the Jumio workflow definition that ran.';
 COMMENT ON COLUMN compliance.workflows.started_at IS 'When the end user opened the journey, by Jumio''s clock; empty if never.';
 COMMENT ON COLUMN compliance.workflows.completed_at IS 'When Jumio finished, by Jumio''s clock.';
@@ -38,7 +38,8 @@ COMMENT ON COLUMN compliance.workflows.images_wanted IS 'Images that Jumio offer
 COMMENT ON COLUMN compliance.workflows.images_stored IS 'Images that are stored here.';
 
 CREATE VIEW compliance.verdicts AS
-SELECT tenant, family, workflow_key, version, outcome, label, risk_score, reasons, valid_from, recorded_at, callback_id
+SELECT tenant, family, workflow_key, version, outcome, label, risk_score, reasons, valid_from, recorded_at, callback_id,
+    rests_on
 FROM pipeline.verdicts;
 COMMENT ON VIEW compliance.verdicts IS 'One version of a verdict, never changed.';
 COMMENT ON COLUMN compliance.verdicts.tenant IS 'Which Jumio customer account of ours.';
@@ -48,10 +49,11 @@ COMMENT ON COLUMN compliance.verdicts.version IS 'Counts up from 1 for each work
 COMMENT ON COLUMN compliance.verdicts.outcome IS 'passed, rejected, warning, not_executed, expired or unsupported.';
 COMMENT ON COLUMN compliance.verdicts.label IS 'Jumio''s own word for the decision.';
 COMMENT ON COLUMN compliance.verdicts.risk_score IS 'Jumio''s risk score, 0 to 100; -1 where it was not computed.';
-COMMENT ON COLUMN compliance.verdicts.reasons IS 'JSON list of why not passed: objects with check and label.';
+COMMENT ON COLUMN compliance.verdicts.reasons IS 'JSON list of why not passed: objects with check, label, code and details.';
 COMMENT ON COLUMN compliance.verdicts.valid_from IS 'Since when it was true: for version 1 when Jumio finished, for a revision when we learned of it.';
 COMMENT ON COLUMN compliance.verdicts.recorded_at IS 'When it was recorded here.';
 COMMENT ON COLUMN compliance.verdicts.callback_id IS 'The callback that led to it.';
+COMMENT ON COLUMN compliance.verdicts.rests_on IS 'retrieval: read from Jumio with our credentials; callback: only what a legacy callback said itself.';
 
 CREATE VIEW compliance.checks AS
 SELECT w.tenant, w.family, w.workflow_key, w.verdict_version, c.capability, c.credential_ids, c.outcome, c.label
@@ -124,7 +126,7 @@ COMMENT ON COLUMN compliance.identities.expiry_date IS 'Masked to the year.';
 
 CREATE VIEW compliance.callbacks AS
 SELECT id AS callback_id, tenant, family, workflow_key, status, received_at, sent_at, client_address AS source_ip,
-    source_evidence, state, last_error AS reason, attempts, bytes, encode(sha256, 'hex') AS sha256
+    source_evidence, state, last_error AS reason, attempts - forgiven AS attempts, bytes, encode(sha256, 'hex') AS sha256
 FROM pipeline.callbacks;
 COMMENT ON VIEW compliance.callbacks IS 'One delivery from Jumio, or from someone who was refused.';
 COMMENT ON COLUMN compliance.callbacks.callback_id IS 'Our id of the delivery.';
