@@ -4,7 +4,7 @@ import re
 from typing import Any
 
 from schemas.callbacks.kyx import EXPIRED, FINAL
-from schemas.report import Check, Outcome, Decision, Identity, Part, Report, Step
+from schemas.report import Check, Decision, Identity, Outcome, Part, Report, Step
 from workers.errors import JumioAnswerError, JumioNotReadyError, MismatchError
 from workers.jumio.lenient import Object, Reader, canonical, read_object, tidy
 
