@@ -87,8 +87,8 @@ class Part:
 class Report:
     """Everything that one reading said about one transaction: of the retrieval API, or of a legacy callback itself.
 
-    `raw` is what Jumio sent, canonical JSON in UTF-8; `status` is Jumio's own word. `provisional`: Jumio has not finished
-    a part of it, so it is to be read again later. `said_at`: when Jumio last changed it, if known.
+    `raw` is what Jumio sent, canonical JSON; `status` is Jumio's own word. `provisional`: Jumio is not done with a part
+    of it, so it is read again. `said_at`: when Jumio last changed it, if known.
     """
 
     family: Family
