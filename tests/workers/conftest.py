@@ -53,7 +53,8 @@ class Line:
 
     def claim(self, delivery_id: UUID) -> int:
         """What the task does before it delivers."""
-        [[attempt]] = self.conn.execute(work_query("deliveries", "claim"), {"id": delivery_id, "claim": 75}).fetchall()
+        values = {"id": delivery_id, "claim": 75}
+        [(attempt, _counted)] = self.conn.execute(work_query("deliveries", "claim"), values).fetchall()
         return int(attempt)
 
     def ids(self, event_id: UUID) -> list[UUID]:

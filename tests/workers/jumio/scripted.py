@@ -94,5 +94,6 @@ def reply(status: int, body: bytes = b"", **headers: str) -> bytes:
 
 def tenant_at(url: str, **changes: str) -> Tenant:
     """A tenant whose every host is the test's own server."""
-    urls = {f"{name}_url": url for name in ("auth", "account", "api", "retrieval", "status")}
+    hosts = ("auth", "account", "api", "retrieval", "status", "legacy", "legacy_documents")
+    urls = {f"{name}_url": url for name in hosts}
     return Tenant(client_id="client", client_secret=SecretStr("secret"), user_agent="Acme Kyc/1.0", **(urls | changes))
