@@ -2,6 +2,7 @@
 
 import logging
 import sys
+import threading
 import traceback
 from types import TracebackType
 from typing import TextIO
@@ -74,6 +75,7 @@ EVENTS = frozenset(
 
 # Libraries of which only trouble is of interest; httpx2 logs whole URLs at INFO.
 _QUIET = ("httpx2", "httpcore2", "uvicorn", "uvicorn.error", "uvicorn.access", "celery", "kombu", "amqp", "asyncio")
+_FILLED_IN = {"asyncio", "py.warnings"}
 _LONGEST_TEMPLATE = 300
 _LONGEST_CHAIN = 8
 
@@ -110,7 +112,11 @@ def configure_logs(log_format: str = "auto", *, stream: TextIO | None = None) ->
         library.handlers.clear()
         library.propagate = True
         library.setLevel(logging.WARNING)
+    # A record whose arguments do not fit would be printed with them.
+    logging.raiseExceptions = False
     sys.excepthook = _log_crash
+    threading.excepthook = lambda crash: _log_crash(crash.exc_type, crash.exc_value, crash.exc_traceback)
+    sys.unraisablehook = lambda crash: _log_crash(crash.exc_type, crash.exc_value, crash.exc_traceback)
 
 
 def describe_exception(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
@@ -131,10 +137,18 @@ def keep_template_only(_logger: WrappedLogger, _method: str, event: EventDict) -
     record: logging.LogRecord = event["_record"]
     event["exc_info"] = record.exc_info if record.exc_info and record.exc_info[1] else None
     event["logger"] = record.name
-    template = record.msg if isinstance(record.msg, str) else type(record.msg).__name__
-    event["message"] = template[:_LONGEST_TEMPLATE]
+    event["message"] = _template(record)
     event["event"] = "library.logged"
     return event
+
+
+def _template(record: logging.LogRecord) -> str:
+    if not isinstance(record.msg, str):
+        return type(record.msg).__name__
+    if record.name in _FILLED_IN and not record.args:
+        # These write the finished text where others write a template; what comes before the first colon is theirs.
+        return record.msg.partition(":")[0][:_LONGEST_TEMPLATE] if record.name == "asyncio" else "a warning was raised"
+    return record.msg[:_LONGEST_TEMPLATE]
 
 
 def _chain(error: BaseException) -> str:
@@ -150,7 +164,7 @@ def _places(trace: TracebackType | None) -> list[str]:
     return [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in traceback.extract_tb(trace, limit=-12)]
 
 
-def _log_crash(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+def _log_crash(kind: type[BaseException], error: BaseException | None, trace: TracebackType | None) -> None:
     if issubclass(kind, KeyboardInterrupt):
         return
-    structlog.get_logger().critical("process.crashed", exc_info=(kind, error, trace))
+    structlog.get_logger().critical("process.crashed", exc_info=(kind, error or kind(), trace))

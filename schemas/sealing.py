@@ -1,7 +1,6 @@
 """Encrypts what holds personal data: AES-256-GCM under a key ring, bound to the row it belongs to."""
 
 import base64
-import binascii
 import os
 import re
 import zlib
@@ -13,6 +12,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 VERSION = 1
 NONCE_BYTES = 12  # what GCM is specified for; random ones are safe up to 2**32 messages a key
+TAG_BYTES = 16
 KEY_BYTES = 32
 _KEY_ID = re.compile(r"[A-Za-z0-9._-]{1,32}")
 
@@ -79,7 +79,7 @@ class KeyRing:
 def _decode(encoded: str) -> bytes:
     try:
         key = base64.b64decode(encoded, validate=True)
-    except binascii.Error:
+    except ValueError:
         raise KeyRingError("a key is not base64") from None
     if len(key) != KEY_BYTES:
         raise KeyRingError(f"a key has {len(key)} bytes, not {KEY_BYTES}")
@@ -87,7 +87,7 @@ def _decode(encoded: str) -> bytes:
 
 
 def _split_head(sealed: bytes) -> tuple[bytes, bytes]:
-    if not sealed.startswith(bytes((VERSION,))):
-        raise UnsealError("not something that was sealed here")
     end = 2 + sum(sealed[1:2])
+    if not sealed.startswith(bytes((VERSION,))) or len(sealed) < end + NONCE_BYTES + TAG_BYTES:
+        raise UnsealError("not something that was sealed here, or cut short")
     return sealed[:end], sealed[end:]

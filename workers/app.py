@@ -1,5 +1,7 @@
 """The worker process: what `celery -A workers.app worker` finds. The one module that reads settings when imported."""
 
+from uuid import UUID
+
 from celery import Task
 from celery.signals import setup_logging, task_prerun, worker_process_init, worker_process_shutdown
 from structlog.contextvars import bind_contextvars, clear_contextvars
@@ -33,4 +35,12 @@ def _close_tools(**_signal: object) -> None:
 @task_prerun.connect
 def _bind_ids(task: "Task[..., object]", args: tuple[object, ...], **_signal: object) -> None:
     clear_contextvars()
-    bind_contextvars(step=task.name, row=args[0] if args else None)
+    bind_contextvars(step=task.name, row=_row_id(args))
+
+
+def _row_id(args: tuple[object, ...]) -> str | None:
+    """Whoever can write to the broker could otherwise write to the log."""
+    try:
+        return str(UUID(str(args[0])))
+    except (IndexError, ValueError):
+        return None

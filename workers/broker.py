@@ -1,9 +1,13 @@
 """The Celery app's every default. Messages are hints: Postgres is the truth, so nothing here must be durable."""
 
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlsplit
 
-from celery import Celery
+from celery import Celery, Task
+from celery.exceptions import InvalidTaskError
+from celery.worker.strategy import default as default_strategy
+from kombu import Message
 
 from schemas.settings import Settings
 
@@ -39,6 +43,7 @@ def build_app(settings: Settings) -> Celery:
     """An app for one process; the relay sends with it, the worker consumes with it."""
     broker_url = settings.broker_url.get_secret_value()
     app = Celery("jumio-pipeline", broker=broker_url, set_as_current=True)
+    app.Task.Strategy = f"{__name__}:careful_strategy"
     app.conf.update(
         broker_transport_options=_transport_options(broker_url),
         broker_connection_retry_on_startup=True,
@@ -66,6 +71,23 @@ def build_app(settings: Settings) -> Celery:
         worker_proc_alive_timeout=30,
     )
     return app
+
+
+def careful_strategy(task: "Task[..., object]", app: Celery, consumer: Any, **options: Any) -> Callable[..., Any]:  # noqa: ANN401
+    """Celery's own way to take a message, but one that is no call is discarded.
+
+    Unpacking it would end the worker, and then the next one, because it goes back to the queue.
+    """
+    take = default_strategy(task, app, consumer, **options)
+
+    def take_if_call(message: Message, body: object, *rest: Any) -> Any:  # noqa: ANN401
+        match message.payload:
+            case [list(), dict(), dict()]:
+                return take(message, body, *rest)
+            case _:
+                raise InvalidTaskError("the body is no call")
+
+    return take_if_call
 
 
 def _transport_options(broker_url: str) -> dict[str, Any]:

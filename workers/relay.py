@@ -6,6 +6,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable
+from typing import Any
 from uuid import UUID
 
 import psycopg
@@ -29,14 +30,16 @@ _BATCH = 100
 _DEPTH = 200
 # A NOTIFY may be missed; this is what that costs.
 _POLL_SECONDS = 0.5
-# What a passive declaration answers for a queue without a message; Redis knows no empty lists.
-_NO_SUCH_QUEUE = "404"
 _PULSE_SECONDS = 10.0
 _HOUSEKEEPING_SECONDS = 2.0
 # When a broker is away every publish takes its connect timeout; not more often than this.
 _BROKER_REST_SECONDS = 1.0
 # What strangers sent is evidence for a week, then it is litter.
 _REFUSED_SECONDS = 7 * 86400.0
+
+
+class BrokerAwayError(Exception):
+    """The broker did not answer, or did not take a message; its error's class."""
 
 
 class Relay:
@@ -96,15 +99,28 @@ class Relay:
     def _relay(self, conn: Connection) -> None:
         conn.execute("LISTEN pipeline_due")
         while not self._stopping.is_set():
-            self._do_chores(conn)
-            sent = sum(self.send_due(conn, table) for table in _ORDER)
+            try:
+                sent = self._turn(conn)
+            except BrokerAwayError as error:
+                # The rest of the turn would wait for the same broker, and a stop would wait for it too.
+                log.warning("relay.broker_away", error=error.args[0])
+                self._stopping.wait(_BROKER_REST_SECONDS)
+                continue
             if not sent:
                 # Ends at the first notification: what it tells of is found by the next turn.
                 for _ in conn.notifies(timeout=_POLL_SECONDS, stop_after=1):
                     pass
 
+    def _turn(self, conn: Connection) -> int:
+        """Everything that is due now; how much was sent."""
+        self._do_chores(conn)
+        return sum(self.send_due(conn, table) for table in _ORDER if not self._stopping.is_set())
+
     def send_due(self, conn: Connection, table: WorkTable) -> int:
-        """Lease, commit, publish; what the broker does not take is given back. How many were sent."""
+        """Lease, commit, publish; what the broker does not take is given back. How many were sent.
+
+        Raises BrokerAwayError where the broker does not take them.
+        """
         ids: list[UUID] = []
         sent = 0
         try:
@@ -116,19 +132,14 @@ class Relay:
                 sent += 1
         except self._broker_errors as error:
             store.release(conn, table, ids[sent:])
-            log.warning("relay.broker_away", error=type(error).__name__, waiting=len(ids) - sent)
-            self._stopping.wait(_BROKER_REST_SECONDS)
+            raise BrokerAwayError(type(error).__name__) from error
         return sent
 
     def _depth(self, queue: str) -> int:
-        """Messages that wait in a queue; one that nobody has declared yet is empty."""
+        """Messages that wait in a queue. Declared, because a passive declaration forgets the key prefix on Redis."""
         with self._app.connection_or_acquire() as connection:
-            try:
-                return int(connection.default_channel.queue_declare(queue, passive=True).message_count)
-            except connection.channel_errors as error:
-                if str(getattr(error, "reply_code", "")) == _NO_SUCH_QUEUE:
-                    return 0
-                raise
+            declared: Any = self._app.amqp.queues[queue](connection.default_channel).queue_declare()
+            return int(declared.message_count)
 
     def _publish(self, task: str, queue: str, row_id: UUID | None = None) -> None:
         arguments = () if row_id is None else (str(row_id),)
@@ -147,7 +158,7 @@ class Relay:
             if self._depth(PULSE_QUEUE) < _DEPTH:
                 self._publish(PULSE_TASK, PULSE_QUEUE)
         except self._broker_errors as error:
-            log.warning("relay.broker_away", error=type(error).__name__, waiting=0)
+            raise BrokerAwayError(type(error).__name__) from error
 
     def _judge_unverified(self, conn: Connection) -> None:
         values = {

@@ -2,9 +2,12 @@
 
 import json
 import math
+import re
 from typing import Any, NoReturn
 
 from schemas.callbacks.callback import UnreadableCallbackError
+
+_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 def read_json(body: bytes) -> Any:  # noqa: ANN401 - JSON is any of its types
@@ -27,8 +30,8 @@ def read_json(body: bytes) -> Any:  # noqa: ANN401 - JSON is any of its types
         raise UnreadableCallbackError("depth", "nested too deeply") from None
     except ValueError:
         raise UnreadableCallbackError("number", "a number with too many digits") from None
-    if "\\u0000" in text and _holds_nul(document):
-        raise UnreadableCallbackError("nul_character", "a text holds U+0000, which no text column can keep")
+    if "\\u" in text:
+        _refuse_unstorable(document)
     return document
 
 
@@ -50,9 +53,17 @@ def _distinct_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return members
 
 
-def _holds_nul(value: object) -> bool:
-    if isinstance(value, str):
-        return "\0" in value
-    if isinstance(value, dict):
-        return any(_holds_nul(part) for pair in value.items() for part in pair)
-    return isinstance(value, list) and any(_holds_nul(part) for part in value)
+def _refuse_unstorable(document: object) -> None:
+    """Escapes can write what no text column can keep. Walked without recursion: depth is the sender's choice."""
+    waiting = [document]
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, dict):
+            waiting += value.keys()
+            waiting += value.values()
+        elif isinstance(value, list):
+            waiting += value
+        elif isinstance(value, str) and "\0" in value:
+            raise UnreadableCallbackError("nul_character", "a text holds U+0000")
+        elif isinstance(value, str) and not value.isascii() and _SURROGATE.search(value):
+            raise UnreadableCallbackError("encoding", "a text holds half a surrogate pair")

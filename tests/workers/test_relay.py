@@ -1,0 +1,492 @@
+"""What is due is leased and sent, by several relays at once, whatever happens to the broker and the database."""
+
+import base64
+import hashlib
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from datetime import timedelta
+from typing import Any
+from uuid import UUID, uuid4
+
+import psycopg
+import pytest
+import redis
+from psycopg import Connection
+
+from schemas.settings import Settings
+from schemas.sql.queries import work_query
+from workers.broker import CLAIM_SECONDS, LEASE_SECONDS, QUEUES, SOFT_TIME_LIMIT, TASKS, TIME_LIMIT, build_app
+from workers.relay import BrokerAwayError, Relay
+
+HOST = "callback.jumio.com"
+JUMIO, STRANGER = "192.0.2.10", "198.51.100.7"
+
+
+@pytest.fixture
+def settings(database_url: str, broker_url: str) -> Settings:
+    return Settings.load("relay", {"DATABASE_URL": database_url, "BROKER_URL": broker_url})
+
+
+@pytest.fixture
+def valkey(broker_url: str) -> Iterator["redis.Redis"]:
+    """The broker itself, empty before and after."""
+    with redis.Redis.from_url(broker_url) as client:
+        client.flushall()
+        yield client
+        client.config_set("maxmemory", 0)
+        client.flushall()
+
+
+@pytest.fixture
+def relay(settings: Settings, valkey: "redis.Redis") -> Relay:
+    return Relay(settings)
+
+
+def put(conn: Connection, count: int = 1, state: str = "stored", address: str = JUMIO) -> list[str]:
+    """Callbacks as the receiver keeps them."""
+    ids = [str(uuid4()) for _ in range(count)]
+    conn.execute(
+        "INSERT INTO pipeline.callbacks (id, tenant, client_address, source_evidence, bytes, sha256, sealed_body,"
+        " sealed_head, state, last_error, finished_at) SELECT unnest(%(ids)s::uuid[]), 'default', %(address)s::inet,"
+        " '{}', 0, %(sha256)s, '', '', %(state)s::text, CASE WHEN %(state)s = 'refused' THEN 'source: x' END,"
+        " CASE WHEN %(state)s = 'refused' THEN now() END",
+        {"ids": ids, "sha256": hashlib.sha256(b"").digest(), "state": state, "address": address},
+    )
+    return ids
+
+
+def messages(valkey: "redis.Redis", table: str = "callbacks") -> list[dict[str, Any]]:
+    queue = "jumio:" + QUEUES[table]  # type: ignore[index]
+    return [json.loads(message) for message in valkey.lrange(queue, 0, -1)]
+
+
+def sent(valkey: "redis.Redis", table: str = "callbacks") -> list[str]:
+    """The ids of the rows whose task waits in the queue."""
+    return [
+        json.loads(base64.b64decode(message["body"]))[0][0]
+        for message in messages(valkey, table)
+        if message["headers"]["task"] != "pulse"
+    ]
+
+
+def leased(conn: Connection) -> int:
+    [(count,)] = conn.execute("SELECT count(*) FROM pipeline.callbacks WHERE leased_until > now()").fetchall()
+    return int(count)
+
+
+def test_what_is_due_is_leased_and_sent_once(relay: Relay, conn: Connection, valkey: "redis.Redis") -> None:
+    ids = put(conn, 3)
+
+    counts = [relay.send_due(conn, "callbacks") for _ in range(3)]
+
+    assert counts == [3, 0, 0]
+    assert sorted(sent(valkey)) == sorted(ids)
+    [(seconds,)] = conn.execute(
+        "SELECT extract(epoch FROM min(leased_until) - now())::float8 FROM pipeline.callbacks"
+    ).fetchall()
+    assert LEASE_SECONDS - 5 < seconds <= LEASE_SECONDS
+    assert conn.execute("SELECT sum(attempts) FROM pipeline.callbacks").fetchall() == [(0,)]
+
+
+def test_a_message_holds_a_task_and_a_row_id_and_nothing_else(
+    relay: Relay, conn: Connection, valkey: "redis.Redis"
+) -> None:
+    [callback_id] = put(conn)
+
+    relay.send_due(conn, "callbacks")
+
+    [message] = messages(valkey)
+    assert message["content-type"] == "application/json"
+    assert message["headers"]["task"] == TASKS["callbacks"]
+    assert json.loads(base64.b64decode(message["body"]))[:2] == [[callback_id], {}]
+    assert message["headers"]["argsrepr"] == f"('{callback_id}',)"
+    assert message["headers"]["kwargsrepr"] == "{}"
+    assert not {"192.0.2.10", "default"} & set(json.dumps(message).split('"'))
+
+
+def test_several_relays_never_send_a_row_twice_within_its_lease(
+    settings: Settings, conn: Connection, valkey: "redis.Redis"
+) -> None:
+    ids = put(conn, 150)
+    relays = [Relay(settings) for _ in range(4)]
+    barrier = threading.Barrier(len(relays))
+
+    def run(relay: Relay) -> None:
+        with psycopg.connect(settings.database_url.get_secret_value(), autocommit=True) as own:
+            barrier.wait()
+            while relay.send_due(own, "callbacks"):
+                pass
+
+    threads = [threading.Thread(target=run, args=[relay]) for relay in relays]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sum(relay.send_due(conn, "callbacks") for relay in relays) == 0
+    assert sorted(sent(valkey)) == sorted(ids)
+
+
+def test_a_message_that_the_broker_lost_is_sent_again_after_its_lease(
+    relay: Relay, conn: Connection, valkey: "redis.Redis"
+) -> None:
+    ids = put(conn, 2)
+    relay.send_due(conn, "callbacks")
+    valkey.flushall()
+
+    early = relay.send_due(conn, "callbacks")
+    conn.execute("UPDATE pipeline.callbacks SET leased_until = now() - interval '1 second'")
+    late = relay.send_due(conn, "callbacks")
+
+    assert (early, late) == (0, 2)
+    assert sorted(sent(valkey)) == sorted(ids)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "next_attempt_at = now() + interval '1 minute'",
+        "claimed_until = now() + interval '1 minute'",
+        "leased_until = now() + interval '1 minute'",
+        "state = 'done', finished_at = now()",
+        "state = 'parked', finished_at = now(), last_error = 'x: y'",
+        "state = 'refused', finished_at = now(), last_error = 'source: x'",
+        "state = 'unverified'",
+    ],
+)
+def test_what_is_not_due_is_not_sent(relay: Relay, conn: Connection, valkey: "redis.Redis", change: str) -> None:
+    put(conn)
+    conn.execute(f"UPDATE pipeline.callbacks SET {change}".encode())
+
+    assert relay.send_due(conn, "callbacks") == 0
+    assert sent(valkey) == []
+
+
+def test_a_claim_that_ended_with_its_worker_is_sent_again(
+    relay: Relay, conn: Connection, valkey: "redis.Redis"
+) -> None:
+    ids = put(conn)
+    conn.execute("UPDATE pipeline.callbacks SET attempts = 1, claimed_until = now() - interval '1 second'")
+
+    assert relay.send_due(conn, "callbacks") == 1
+    assert sent(valkey) == ids
+
+
+def test_the_longest_due_goes_first(relay: Relay, conn: Connection, valkey: "redis.Redis") -> None:
+    young = put(conn)[0]
+    old = put(conn, 100)
+    conn.execute("UPDATE pipeline.callbacks SET next_attempt_at = now() - interval '1 hour' WHERE id <> %s", [young])
+
+    assert relay.send_due(conn, "callbacks") == 100
+    assert sorted(sent(valkey)) == sorted(old)
+
+
+def test_what_the_broker_refuses_is_given_back_and_sent_later(
+    settings: Settings, conn: Connection, valkey: "redis.Redis"
+) -> None:
+    ids = put(conn, 5)
+    relay = hurried(settings)
+    valkey.config_set("maxmemory", 1)
+
+    with pytest.raises(BrokerAwayError):
+        relay.send_due(conn, "callbacks")
+    given_back = leased(conn)
+    valkey.config_set("maxmemory", 0)
+    taken = relay.send_due(conn, "callbacks")
+
+    assert (given_back, taken) == (0, 5)
+    assert sorted(sent(valkey)) == sorted(ids)
+    assert conn.execute("SELECT DISTINCT attempts, state FROM pipeline.callbacks").fetchall() == [(0, "stored")]
+
+
+def test_only_what_was_not_sent_is_given_back(settings: Settings, conn: Connection, valkey: "redis.Redis") -> None:
+    ids = put(conn, 5)
+    relay = hurried(settings)
+    relay.send_due(conn, "images")
+    with filling_after(valkey, 2), suppress(BrokerAwayError):
+        relay.send_due(conn, "callbacks")
+    first = sent(valkey)
+
+    again = relay.send_due(conn, "callbacks")
+
+    assert len(first) + again == 5
+    assert sorted(sent(valkey)) == sorted(ids)
+
+
+@contextmanager
+def filling_after(valkey: "redis.Redis", count: int) -> Iterator[None]:
+    """A broker that is full from the message of this number on."""
+    watched, stop = "jumio:" + QUEUES["callbacks"], threading.Event()
+
+    def watch() -> None:
+        while not stop.is_set():
+            if valkey.llen(watched) >= count:
+                valkey.config_set("maxmemory", 1)
+                return
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        watcher.join()
+        valkey.config_set("maxmemory", 0)
+
+
+def test_without_a_broker_nothing_is_leased_and_nothing_lost(database_url: str, conn: Connection) -> None:
+    put(conn, 3)
+    relay = hurried(Settings.load("relay", {"DATABASE_URL": database_url, "BROKER_URL": "redis://127.0.0.1:1/0"}))
+
+    with pytest.raises(BrokerAwayError):
+        relay.send_due(conn, "callbacks")
+
+    assert leased(conn) == 0
+    assert conn.execute("SELECT DISTINCT attempts, state FROM pipeline.callbacks").fetchall() == [(0, "stored")]
+
+
+def hurried(settings: Settings) -> Relay:
+    """One that was told to stop: it does not rest after the broker's refusal."""
+    relay = Relay(settings)
+    relay.stop()
+    return relay
+
+
+def test_a_giving_back_leaves_a_claim_alone(conn: Connection) -> None:
+    """The message was taken by the broker after all, and a worker is at it."""
+    ids = [UUID(each) for each in put(conn, 2)]
+    conn.execute("UPDATE pipeline.callbacks SET leased_until = now() + interval '30 seconds'")
+    conn.execute("UPDATE pipeline.callbacks SET claimed_until = now() + interval '75 seconds' WHERE id = %s", [ids[0]])
+
+    conn.execute(work_query("callbacks", "release"), {"ids": ids})
+
+    [(kept,)] = conn.execute("SELECT id FROM pipeline.callbacks WHERE leased_until IS NOT NULL").fetchall()
+    assert kept == ids[0]
+
+
+def test_events_of_a_workflow_leave_in_order_and_others_do_not_wait(
+    relay: Relay, line: Any, conn: Connection, valkey: "redis.Redis"
+) -> None:
+    [first], [second] = (line.ids(line.emit("{}", stream=True)) for _ in range(2))
+    other = type(line)(conn)
+    [elsewhere] = other.ids(other.emit("{}", stream=True))
+
+    relay.send_due(conn, "deliveries")
+    before = set(sent(valkey, "deliveries"))
+    conn.execute("UPDATE pipeline.deliveries SET state = 'delivered', finished_at = now() WHERE id = %s", [first])
+    relay.send_due(conn, "deliveries")
+
+    assert before == {str(first), str(elsewhere)}
+    assert set(sent(valkey, "deliveries")) - before == {str(second)}
+
+
+@contextmanager
+def running(settings: Settings) -> Iterator[Relay]:
+    relay = Relay(settings)
+    thread = threading.Thread(target=relay.run)
+    thread.start()
+    try:
+        yield relay
+    finally:
+        relay.stop()
+        thread.join(30)
+        assert not thread.is_alive()
+
+
+def wait_for(condition: Callable[[], object], seconds: float = 20) -> None:
+    until = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < until, "it did not happen in time"
+        time.sleep(0.02)
+
+
+def test_a_relay_whose_database_connection_is_cut_goes_on(
+    settings: Settings, conn: Connection, valkey: "redis.Redis"
+) -> None:
+    with running(settings):
+        [first] = put(conn)
+        wait_for(lambda: sent(valkey) == [first])
+        cut = conn.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'jumio-pipeline relay'"
+        ).fetchall()
+        [second] = put(conn)
+        wait_for(lambda: len(sent(valkey)) == 2)
+
+    assert cut == [(True,)]
+    assert set(sent(valkey)) == {first, second}
+
+
+def test_a_relay_whose_broker_comes_back_goes_on(settings: Settings, conn: Connection, valkey: "redis.Redis") -> None:
+    valkey.config_set("maxmemory", 1)
+    with running(settings):
+        ids = put(conn, 3)
+        time.sleep(0.3)
+        valkey.config_set("maxmemory", 0)
+        wait_for(lambda: len(sent(valkey)) == 3)
+
+    assert sorted(sent(valkey)) == sorted(ids)
+
+
+def test_a_relay_gives_signs_of_life_and_asks_workers_for_theirs(
+    settings: Settings, conn: Connection, valkey: "redis.Redis"
+) -> None:
+    with running(settings):
+        wait_for(lambda: messages(valkey))
+
+    assert conn.execute("SELECT role FROM pipeline.pulses").fetchall() == [("relay",)]
+    assert [message["headers"]["task"] for message in messages(valkey)] == ["pulse"]
+
+
+def test_leases_and_limits_outlast_one_another() -> None:
+    app = build_app(Settings.load("relay", {"DATABASE_URL": "x", "BROKER_URL": "redis://h/0"}))
+
+    assert CLAIM_SECONDS > TIME_LIMIT > SOFT_TIME_LIMIT
+    assert (app.conf.task_time_limit, app.conf.task_soft_time_limit) == (TIME_LIMIT, SOFT_TIME_LIMIT)
+    assert app.conf.broker_transport_options["visibility_timeout"] > TIME_LIMIT
+
+
+@pytest.fixture
+def judge(settings: Settings, conn: Connection, valkey: "redis.Redis") -> Callable[..., list[tuple[str, str | None]]]:
+    """Lets a relay make its first turn, then tells state and reason of every callback, the oldest first."""
+
+    def run(**changed: Any) -> list[tuple[str, str | None]]:
+        with running(settings.model_copy(update=changed)):
+            wait_for(lambda: messages(valkey))
+        statement = "SELECT CASE state WHEN 'stored' THEN 'admitted' ELSE state END, last_error"
+        return conn.execute(f"{statement} FROM pipeline.callbacks ORDER BY client_address".encode()).fetchall()
+
+    return run
+
+
+def answer(conn: Connection, *, first: timedelta, last: timedelta | None = None, left: timedelta | None = None) -> None:
+    """One DNS answer: how long ago Jumio's address was seen first and last, and left."""
+    conn.execute(
+        "INSERT INTO pipeline.source_addresses (name, address, first_seen_at, last_seen_at, left_at)"
+        " VALUES (%s, %s, now() - %s::interval, now() - %s::interval, now() - %s::interval)",
+        [HOST, JUMIO, first, first if last is None else last, left],
+    )
+
+
+SECOND, HOUR, DAY = timedelta(seconds=1), timedelta(hours=1), timedelta(days=1)
+
+
+def test_without_an_answer_everyone_stays_unverified(conn: Connection, judge: Callable[..., Any]) -> None:
+    put(conn, state="unverified")
+    put(conn, state="unverified", address=STRANGER)
+
+    assert judge() == [("unverified", None)] * 2
+
+
+def test_a_known_address_is_admitted_at_once_and_a_stranger_waits(conn: Connection, judge: Callable[..., Any]) -> None:
+    put(conn, state="unverified")
+    put(conn, state="unverified", address=STRANGER)
+    answer(conn, first=5 * SECOND)
+
+    assert judge() == [("admitted", None), ("unverified", None)]
+
+
+def test_a_stranger_is_refused_when_every_name_has_had_its_time(conn: Connection, judge: Callable[..., Any]) -> None:
+    put(conn, state="unverified")
+    put(conn, state="unverified", address=STRANGER)
+    answer(conn, first=16 * SECOND)
+
+    [known, stranger] = judge()
+
+    assert known == ("admitted", None)
+    assert stranger == ("refused", "source: not an address of Jumio's, by DNS answers since")
+    evidence = conn.execute("SELECT source_evidence->>'name' FROM pipeline.callbacks ORDER BY client_address")
+    assert evidence.fetchall() == [(HOST,), (None,)]
+
+
+@pytest.mark.parametrize(
+    ("changed", "state"),
+    [
+        ({"source_check": "observe"}, "admitted"),
+        ({"source_extra": Settings.load("", {"SOURCE_EXTRA": "198.51.100.0/24"}).source_extra}, "admitted"),
+        ({"source_extra": Settings.load("", {"SOURCE_EXTRA": "203.0.113.0/24"}).source_extra}, "refused"),
+        ({"source_hosts": ("Callback.Jumio.com.",)}, "refused"),
+        ({"source_hosts": ("callback.example",)}, "unverified"),
+    ],
+)
+def test_a_stranger_is_judged_by_the_settings(
+    conn: Connection, judge: Callable[..., Any], changed: dict[str, Any], state: str
+) -> None:
+    put(conn, state="unverified", address=STRANGER)
+    answer(conn, first=HOUR)
+
+    assert [found for found, _ in judge(**changed)] == [state]
+
+
+@pytest.mark.parametrize(
+    ("seen", "state"),
+    [
+        ({"first": 30 * DAY, "last": 6 * DAY}, "admitted"),
+        ({"first": 30 * DAY, "last": 8 * DAY}, "unverified"),
+        ({"first": 2 * DAY, "left": 23 * HOUR}, "admitted"),
+        ({"first": 2 * DAY, "left": 25 * HOUR}, "unverified"),
+    ],
+)
+def test_an_answer_admits_for_a_week_and_an_address_that_left_for_a_day(
+    conn: Connection, judge: Callable[..., Any], seen: dict[str, timedelta], state: str
+) -> None:
+    put(conn, state="unverified")
+    answer(conn, **seen)
+
+    assert [found for found, _ in judge()] == [state]
+
+
+def test_an_admitted_callback_is_sent_by_the_same_relay(
+    settings: Settings, conn: Connection, valkey: "redis.Redis"
+) -> None:
+    ids = put(conn, state="unverified")
+    answer(conn, first=HOUR)
+
+    with running(settings):
+        wait_for(lambda: sent(valkey))
+
+    assert sent(valkey) == ids
+
+
+def test_what_strangers_sent_is_dropped_after_a_week(conn: Connection, judge: Callable[..., Any]) -> None:
+    old, parked = put(conn, state="refused")[0], put(conn, state="refused")[0]
+    young = put(conn, state="refused")[0]
+    conn.execute("UPDATE pipeline.callbacks SET received_at = now() - interval '8 days' WHERE id <> %s", [young])
+    conn.execute("UPDATE pipeline.callbacks SET state = 'parked' WHERE id = %s", [parked])
+
+    judge()
+
+    left = {str(row[0]) for row in conn.execute("SELECT id FROM pipeline.callbacks")}
+    assert left == {parked, young}
+    assert old not in left
+
+
+@pytest.mark.parametrize(("waiting", "room"), [(0, 100), (150, 50), (200, 0), (250, 0)])
+def test_a_queue_is_filled_to_its_depth_and_no_further(
+    relay: Relay, conn: Connection, valkey: "redis.Redis", waiting: int, room: int
+) -> None:
+    put(conn, 120)
+    if waiting:
+        valkey.lpush("jumio:" + QUEUES["callbacks"], *["{}"] * waiting)
+
+    assert relay.send_due(conn, "callbacks") == room
+    assert leased(conn) == room
+
+
+def test_what_it_sent_itself_counts_too(relay: Relay, conn: Connection) -> None:
+    put(conn, 500)
+
+    assert sum(relay.send_due(conn, "callbacks") for _ in range(6)) == 200
+
+
+def test_a_relay_stops_in_time_without_a_broker(database_url: str, conn: Connection) -> None:
+    relay = Relay(Settings.load("relay", {"DATABASE_URL": database_url, "BROKER_URL": "redis://127.0.0.1:1/0"}))
+    running = threading.Thread(target=relay.run)
+    running.start()
+    time.sleep(0.5)
+
+    relay.stop()
+    running.join(15)
+
+    assert not running.is_alive()
