@@ -28,12 +28,16 @@ Key = Mapping[str, str]
 
 @dataclass(frozen=True)
 class Reading:
-    """One attempt at one callback, and the workflow's revision from which it started."""
+    """One attempt at one callback, and the workflow's revision from which it started.
+
+    `read_again_in`: seconds after which a report that Jumio has not finished is worth reading again, or None.
+    """
 
     callback_id: UUID
     attempt: int
     tenant: str
     revision: int
+    read_again_in: float | None = None
 
 
 def record(
@@ -86,9 +90,22 @@ def _take(conn: Connection, key: Key, report: Report, reading: Reading) -> store
     [workflow] = store.rows(conn, "workflows", "lock_workflow", key)
     if workflow["revision"] != reading.revision:
         raise BusyError("another worker recorded a newer reading; reading again")
-    if not store.finish(conn, "callbacks", reading.callback_id, attempt=reading.attempt, state="done"):
-        return None
-    return workflow
+    return workflow if _settle(conn, report, reading) else None
+
+
+def _settle(conn: Connection, report: Report, reading: Reading) -> bool:
+    """The callback is done with, unless Jumio is not."""
+    if not report.provisional or reading.read_again_in is None:
+        return store.finish(conn, "callbacks", reading.callback_id, attempt=reading.attempt, state="done")
+    return store.retry(
+        conn,
+        "callbacks",
+        reading.callback_id,
+        attempt=reading.attempt,
+        delay=reading.read_again_in,
+        error="provisional: decided, but Jumio still searches; it is read again",
+        forgive=True,
+    )
 
 
 def _insert_report(

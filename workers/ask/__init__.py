@@ -1,0 +1,1 @@
+"""How each product generation is asked for what a callback is about."""
