@@ -4,7 +4,7 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; 
 BIN := .venv/bin
 PACKAGES := receiver workers schemas deploy tests
 
-.PHONY: help setup demo test check format lock clean
+.PHONY: help setup demo test check measure format lock clean
 .DEFAULT_GOAL := help
 
 help: ## say what there is to make
@@ -30,6 +30,9 @@ check: setup ## lint, types and import contracts
 	$(BIN)/ruff format --check $(PACKAGES)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+measure: setup ## the figures that the documents quote, measured here and now
+	@$(BIN)/python -m deploy.measure 2>/dev/null
 
 format: setup ## let the machine format
 	$(BIN)/ruff format $(PACKAGES)

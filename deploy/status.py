@@ -30,6 +30,7 @@ def read_status(conn: Connection) -> Status:
         "aside": {row.pop("state"): row for row in _rows(conn, "aside")},
         "processes": processes,
         "allowlist": _rows(conn, "allowlist_age"),
+        "breakers": _rows(conn, "open_breakers", table="breakers"),
     }
     return {**status, "trouble": find_trouble(status)}
 
@@ -56,6 +57,11 @@ def find_trouble(status: Status) -> list[str]:
         trouble.append("DNS has never answered for any name; check DNS_SERVERS and SOURCE_HOSTS")
     elif freshest > STALE_SECONDS:
         trouble.append(f"the last DNS answer is {freshest / 3600:.1f} h old; check DNS_SERVERS")
+    trouble += [
+        f"nothing is asked of Jumio for {breaker['tenant']} ({breaker['part']}): {breaker['reason']}; "
+        f"rows wait, the next try is in {breaker['probe_seconds']:.0f} s"
+        for breaker in status["breakers"]
+    ]
     if "unverified" in status["aside"]:
         trouble.append("callbacks wait for a first DNS answer; check DNS_SERVERS")
     return trouble
@@ -81,9 +87,9 @@ def render_status(status: Status) -> Group:
     return Group(work, parked, processes, names, aside, trouble)
 
 
-def _rows(conn: Connection, name: str) -> list[dict[str, Any]]:
+def _rows(conn: Connection, name: str, *, table: str = "status") -> list[dict[str, Any]]:
     with conn.cursor(row_factory=dict_row) as cursor:
-        found = cursor.execute(query("status", name)).fetchall()
+        found = cursor.execute(query(table, name)).fetchall()
     return [
         {column: value.isoformat() if hasattr(value, "isoformat") else value for column, value in row.items()}
         for row in found

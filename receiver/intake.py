@@ -115,7 +115,8 @@ async def turn_away(scope: Scope, receive: Receive, state: State, caller: Caller
     state["metrics"].refused.labels(str(caller.judgement.evidence["rule"])).inc()
     if not state["room"].paced():
         return REFUSED
-    log.warning("callback.refused", address=str(caller.traced.address), rule=caller.judgement.evidence["rule"])
+    rule, address = caller.judgement.evidence["rule"], str(caller.traced.address)
+    log.warning("callback.refused", tenant=caller.tenant, address=address, rule=rule)
     if _declared_bytes(scope) > MOST_REFUSED_BODY:
         return REFUSED
     try:

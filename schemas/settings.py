@@ -2,14 +2,25 @@
 
 import os
 from collections.abc import Mapping
+from functools import cached_property
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Annotated, Literal, Self
-from urllib.parse import urlsplit
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError, model_validator
+from pydantic import BeforeValidator, Field, SecretStr, ValidationError, ValidationInfo, model_validator
 
 from schemas.sealing import KeyRing
+from schemas.tenants import (
+    Frozen,
+    Reading,
+    Region,
+    TenantSettings,
+    Words,
+    insecure,
+    read_secret_file,
+    read_tenants,
+    split,
+)
 
 Network = IPv4Network | IPv6Network
 
@@ -32,54 +43,42 @@ class SettingsError(Exception):
     """The environment does not describe a process that can run; each line says what to set."""
 
 
-def _split(value: object) -> object:
-    return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
-
-
 def _networks(value: object) -> object:
-    parts = _split(value)
-    return tuple(ip_network(part, strict=False) for part in parts) if isinstance(parts, tuple) else parts
+    parts = split(value)
+    if not isinstance(parts, tuple):
+        return parts
+    try:
+        return tuple(ip_network(part, strict=False) for part in parts)
+    except ValueError:
+        # Its text quotes the value.
+        raise ValueError("each is a network like 10.0.0.0/8, or an address") from None
 
 
 def _key_ring(value: object) -> object:
     return KeyRing.parse(value) if isinstance(value, str) else value
 
 
-def _base_url(value: object) -> object:
-    """Scheme and host with an optional port: paths are built here, never configured."""
+def _tenants(value: object, info: ValidationInfo) -> object:
+    """The file that is named, read for the role that asks: as with a key ring, the setting is what it stands for."""
     if not isinstance(value, str):
         return value
-    parts = urlsplit(value)
-    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.path not in {"", "/"}:
-        raise ValueError("a base URL is scheme://host[:port], nothing more")
-    if parts.username or parts.query or parts.fragment:
-        raise ValueError("a base URL holds no user, query or fragment")
-    return value.rstrip("/")
+    reading = info.context if isinstance(info.context, Reading) else Reading()
+    # What is wrong itself has been complained about.
+    private = bool(info.data.get("source_allow_private", True))
+    return read_tenants(Path(value), reading, defaults=info.data, private=private)
 
 
-def _rate(value: object) -> object:
-    """Requests a second, written as 15/s."""
-    return value.removesuffix("/s").strip() if isinstance(value, str) else value
-
-
-Rate = Annotated[float, BeforeValidator(_rate), Field(gt=0, le=1000)]
-Words = Annotated[tuple[str, ...], BeforeValidator(_split)]
 Networks = Annotated[tuple[Network, ...], BeforeValidator(_networks)]
-Seconds = Annotated[tuple[float, ...], BeforeValidator(_split)]
-BaseUrl = Annotated[str | None, BeforeValidator(_base_url)]
+Delay = Annotated[float, Field(ge=0, le=31 * 86400, allow_inf_nan=False)]
+Seconds = Annotated[tuple[Delay, ...], BeforeValidator(split)]
 Bind = Annotated[str, Field(pattern=r"^(\[[0-9a-fA-F:]+\]|[^:\s]+):\d{1,5}$")]
 
 
-class _Frozen(BaseModel):
-    # A validation error would otherwise print the value, and most values here are secrets.
-    model_config = ConfigDict(frozen=True, hide_input_in_errors=True, arbitrary_types_allowed=True)
-
-
-class Tenant(_Frozen):
+class Tenant(Frozen):
     """One customer account at Jumio: its region, credentials and path secrets."""
 
     name: str = "default"
-    region: Literal["amer-1", "emea-1", "apac-1"] = "amer-1"
+    region: Region = "amer-1"
     client_id: str = ""
     client_secret: SecretStr = SecretStr("")
     user_agent: str = ""
@@ -96,8 +95,11 @@ class Tenant(_Frozen):
     retrieval_rate: float = 15.0
 
 
-class Settings(_Frozen):
-    """Everything an operator can set. Names are those of the environment, in lower case."""
+class Settings(TenantSettings):
+    """Everything an operator can set. Names are those of the environment, in lower case.
+
+    Those of TenantSettings belong to the tenant `default`, or are what tables of JUMIO_TENANTS_FILE leave out.
+    """
 
     env: str = "development"
     database_url: SecretStr = SecretStr("")
@@ -111,23 +113,9 @@ class Settings(_Frozen):
     source_extra: Networks = ()
     source_allow_private: bool = False
     dns_servers: Words = ()
-    callback_secrets: Words = ()
     max_body_bytes: int = Field(default=1_048_576, ge=1024, le=16 * 1_048_576)
     encryption_keys: Annotated[KeyRing | None, BeforeValidator(_key_ring)] = None
-    jumio_region: Literal["amer-1", "emea-1", "apac-1"] = "amer-1"
-    jumio_client_id: str = ""
-    jumio_client_secret: SecretStr = SecretStr("")
-    jumio_user_agent: str = ""
-    jumio_auth_url: BaseUrl = None
-    jumio_account_url: BaseUrl = None
-    jumio_api_url: BaseUrl = None
-    jumio_retrieval_url: BaseUrl = None
-    jumio_status_url: BaseUrl = None
-    jumio_legacy_url: BaseUrl = None
-    jumio_legacy_documents_url: BaseUrl = None
-    jumio_legacy_token: str = ""
-    jumio_legacy_secret: SecretStr = SecretStr("")
-    jumio_retrieval_rate: Rate = 15.0
+    jumio_tenants_file: Annotated[Mapping[str, TenantSettings] | None, BeforeValidator(_tenants)] = None
     jumio_retry_seconds: Seconds = JUMIO_RETRY_SECONDS
     images_url: Literal["postgres:"] = "postgres:"
     event_source: str = Field(default="/jumio-pipeline", min_length=1, max_length=256)
@@ -143,51 +131,38 @@ class Settings(_Frozen):
 
         Raises SettingsError with a line for every setting that is missing or wrong, never with a value.
         """
-        found = dict(_read(os.environ if environment is None else environment, known=tuple(cls.model_fields)))
+        given = os.environ if environment is None else environment
+        found, problems = _read(given, known=tuple(cls.model_fields))
+        needed = NEEDED_BY.get(role, ())
+        of_tenants = [name for name in needed if name in TenantSettings.model_fields]
+        elsewhere = of_tenants if "jumio_tenants_file" in found else ()
+        for name in needed:
+            if name not in {*found, *elsewhere, *problems}:
+                problems[name] = f"{name.upper()} is not set; deploy/env.example says what it means"
+        opened = [name for name in TenantSettings.model_fields if name.startswith(OPENED_BY.get(role, ()))]
         try:
-            settings = cls.model_validate(found)
+            settings = cls.model_validate(found, context=Reading(of_tenants, opened))
         except ValidationError as error:
-            raise SettingsError("\n".join(_explain(error))) from None
-        missing = [name.upper() for name in NEEDED_BY.get(role, ()) if not _is_set(getattr(settings, name))]
-        if missing:
-            raise SettingsError(
-                "\n".join(f"{name} is not set; deploy/env.example says what it means" for name in missing)
-            )
+            raise SettingsError("\n".join([*problems.values(), *_explain(error)])) from None
+        if problems:
+            raise SettingsError("\n".join(problems.values()))
         return settings
 
     @model_validator(mode="after")
     def _https_outside_of_development(self) -> Self:
-        for name in (*JUMIO_HOSTS, *LEGACY_HOSTS["amer-1"]):
-            url = getattr(self, f"jumio_{name}_url")
-            if url and not url.startswith("https://") and not self.source_allow_private:
-                raise ValueError(f"JUMIO_{name.upper()}_URL must be https: credentials travel over it")
+        wrong = (
+            () if self.source_allow_private else insecure({name: getattr(self, name) for name in self.model_fields_set})
+        )
+        if wrong:
+            raise ValueError("\n".join(f"{name.upper()} must be https: credentials travel over it" for name in wrong))
         return self
 
-    @property
+    @cached_property
     def tenants(self) -> Mapping[str, Tenant]:
-        """The tenants by name; one, called default, unless there are more."""
-        urls = {
-            f"{name}_url": getattr(self, f"jumio_{name}_url") or f"https://{name}.{self.jumio_region}.jumio.ai"
-            for name in JUMIO_HOSTS
-        }
-        legacy = {
-            f"{name}_url": getattr(self, f"jumio_{name}_url") or url
-            for name, url in LEGACY_HOSTS[self.jumio_region].items()
-        }
-        return {
-            "default": Tenant(
-                region=self.jumio_region,
-                client_id=self.jumio_client_id,
-                client_secret=self.jumio_client_secret,
-                user_agent=self.jumio_user_agent,
-                callback_secrets=tuple(SecretStr(secret) for secret in self.callback_secrets),
-                legacy_token=self.jumio_legacy_token,
-                legacy_secret=self.jumio_legacy_secret,
-                retrieval_rate=self.jumio_retrieval_rate,
-                **urls,
-                **legacy,
-            )
-        }
+        """The tenants by name; one, called default, unless JUMIO_TENANTS_FILE names others."""
+        if self.jumio_tenants_file is None:
+            return {"default": _tenant("default", self)}
+        return {name: _tenant(name, table.over(self)) for name, table in self.jumio_tenants_file.items()}
 
     @property
     def keys(self) -> KeyRing:
@@ -221,6 +196,8 @@ NEEDED_BY: Mapping[str, tuple[str, ...]] = {
     "operator": ("database_url",),
     "subscriptions": ("database_url", "encryption_keys"),
 }
+# Which secret files of tenants a role opens, by how their names begin: the others need not be mounted where it runs.
+OPENED_BY: Mapping[str, str] = {"": "", "receiver": "callback_", "worker": "jumio_"}
 
 
 def inherited_environment() -> dict[str, str]:
@@ -228,33 +205,45 @@ def inherited_environment() -> dict[str, str]:
     return dict(os.environ)
 
 
-def _read(environment: Mapping[str, str], *, known: tuple[str, ...]) -> dict[str, str]:
-    """Known names only; NAME_FILE stands for the content of a mounted secret."""
+def _tenant(name: str, given: TenantSettings) -> Tenant:
+    hosts = {host: f"https://{host}.{given.jumio_region}.jumio.ai" for host in JUMIO_HOSTS}
+    hosts |= LEGACY_HOSTS[given.jumio_region]
+    return Tenant(
+        name=name,
+        region=given.jumio_region,
+        client_id=given.jumio_client_id,
+        client_secret=given.jumio_client_secret,
+        user_agent=given.jumio_user_agent,
+        callback_secrets=given.callback_secrets,
+        legacy_token=given.jumio_legacy_token,
+        legacy_secret=given.jumio_legacy_secret,
+        retrieval_rate=given.jumio_retrieval_rate,
+        **{f"{host}_url": getattr(given, f"jumio_{host}_url") or url for host, url in hosts.items()},
+    )
+
+
+def _read(environment: Mapping[str, str], *, known: tuple[str, ...]) -> tuple[dict[str, str], dict[str, str]]:
+    """Known names only, and problems by name; NAME_FILE stands for the content of a mounted secret."""
     found: dict[str, str] = {}
+    problems: dict[str, str] = {}
     for name in known:
         direct, file = environment.get(name.upper()), environment.get(f"{name.upper()}_FILE")
         if direct is not None and file is not None:
-            raise SettingsError(f"{name.upper()} and {name.upper()}_FILE are both set; keep one")
-        if file is not None:
-            found[name] = _secret_file(name, Path(file))
+            problems[name] = f"{name.upper()} and {name.upper()}_FILE are both set; keep one"
+        elif file is not None:
+            try:
+                found[name] = read_secret_file(Path(file))
+            except ValueError as error:
+                problems[name] = f"{name.upper()}_FILE {error}"
         elif direct is not None and (direct != "" or name == "event_stream"):
             found[name] = direct
-    return found
-
-
-def _secret_file(name: str, path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8").strip()
-    except OSError as error:
-        raise SettingsError(f"{name.upper()}_FILE cannot be read: {error.strerror}") from None
+    return found, problems
 
 
 def _explain(error: ValidationError) -> list[str]:
-    return [
-        f"{'.'.join(str(part) for part in problem['loc'][:1]).upper() or 'SETTINGS'}: {problem['msg']}"
-        for problem in error.errors(include_input=False, include_url=False, include_context=False)
-    ]
-
-
-def _is_set(value: object) -> bool:
-    return bool(value.get_secret_value()) if isinstance(value, SecretStr) else bool(value)
+    """A line each; a setting that stands for a file has one for each problem in it."""
+    lines = []
+    for problem in error.errors(include_input=False, include_url=False, include_context=False):
+        name = "".join(f"{str(part).upper()}: " for part in problem["loc"][:1])
+        lines += [f"{name}{line}" for line in problem["msg"].removeprefix("Value error, ").splitlines()]
+    return lines

@@ -6,10 +6,24 @@ from dataclasses import asdict, dataclass
 from decimal import Decimal
 from typing import Literal
 
-from schemas.report import Check, Outcome, Reason, Step
+from schemas.report import Check, Family, Outcome, Reason, Step
 
 # What a verdict rests on: what the retrieval API told us, or only what a legacy callback said itself.
 Basis = Literal["retrieval", "callback"]
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the vocabulary: what Jumio says, and what we conclude; None where it is not done yet.
+
+    Each family module lists its own as `vocabulary()`, made by the code that concludes; deploy/verdicts.md shows them.
+    """
+
+    family: Family
+    said: str
+    besides: str
+    outcome: Outcome | None
+    remark: str
 
 
 @dataclass(frozen=True)

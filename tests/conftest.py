@@ -73,6 +73,6 @@ def empty(conn: Connection) -> None:
     """DELETE, because TRUNCATE of so many tables takes a hundred times as long."""
     for table in (
         "deliveries", "subscriptions", "events", "image_blobs", "images", "identities", "steps", "checks", "verdicts",
-        "reports", "workflows", "callbacks", "tokens", "source_lookups", "source_addresses", "pulses",
+        "reports", "workflows", "callbacks", "tokens", "breakers", "drift", "source_lookups", "source_addresses", "pulses",
     ):  # fmt: skip
         conn.execute(f"DELETE FROM pipeline.{table}".encode())

@@ -1,7 +1,12 @@
 """fetched -> decided: one verdict for every product generation. Pure."""
 
+from dataclasses import replace
+
 from schemas.report import Check, Outcome, Reason, Report
 from schemas.verdict import Basis, Verdict
+
+# The label of a verdict that rests on two words of Jumio's which cannot both be true: somebody has to look, and soon.
+CONTRADICTION = "CONTRADICTION"
 
 
 class UndecidedError(Exception):
@@ -20,12 +25,36 @@ def decide(report: Report, rests_on: Basis = "retrieval") -> Verdict:
         outcome=outcome,
         label=label,
         risk_score=report.decision.risk_score if report.decision else None,
-        reasons=report.reasons
-        or tuple(Reason(check.capability, check.label) for check in report.checks if _is_reason(check)),
+        reasons=_reasons(report),
         checks=report.checks,
         steps=report.steps,
         rests_on=rests_on,
     )
+
+
+def reconcile(told: Report, confirmed: Report) -> Verdict:
+    """The verdict from what a callback told and what the retrieval API then said of the same transaction.
+
+    A difference is a contradiction, unless Jumio says that it changed its mind after the callback. Raises
+    UndecidedError where the retrieval API does not call it final.
+    """
+    verdict = decide(confirmed)
+    if not told.final:
+        return verdict
+    before = decide(told, "callback")
+    if before.outcome == verdict.outcome or _is_correction(told, confirmed) or _is_completion(told, confirmed, verdict):
+        return verdict
+    reasons = (Reason("callback", before.label), Reason("retrieval", verdict.label))
+    return replace(verdict, outcome="warning", label=CONTRADICTION, reasons=reasons)
+
+
+def _is_correction(told: Report, confirmed: Report) -> bool:
+    return told.said_at is not None and confirmed.said_at is not None and confirmed.said_at > told.said_at
+
+
+def _is_completion(told: Report, confirmed: Report, verdict: Verdict) -> bool:
+    """Some checks are in the retrieval API alone (protocol.md C.7); one of them may well raise a doubt."""
+    return verdict.outcome == "warning" and told.status == confirmed.status and set(told.checks) < set(confirmed.checks)
 
 
 def _conclude(report: Report) -> tuple[Outcome, str]:
@@ -43,6 +72,13 @@ def _without_decision(report: Report) -> Outcome:
     if "rejected" in outcomes:
         return "rejected"
     return "warning" if outcomes - {"not_executed"} else "not_executed"
+
+
+def _reasons(report: Report) -> tuple[Reason, ...]:
+    """Jumio's own first, then the checks of which they say nothing."""
+    said = {reason.check for reason in report.reasons}
+    found = [Reason(check.capability, check.label) for check in report.checks if _is_reason(check)]
+    return (*report.reasons, *(reason for reason in found if reason.check not in said))
 
 
 def _is_reason(check: Check) -> bool:

@@ -76,6 +76,12 @@ class UnreadableError(ParkError):
     code = "unreadable"
 
 
+class TenantGoneError(ParkError):
+    """The row is of a tenant that this worker has no credentials for."""
+
+    code = "tenant"
+
+
 class BusyError(TryAgainError):
     """Another worker wrote a newer result while this one was reading."""
 

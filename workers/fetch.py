@@ -1,51 +1,67 @@
 """stored -> fetched: reads what the callback is about, and asks Jumio; then decides and records."""
 
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 import structlog
 from psycopg import Connection
 
-from schemas.callbacks import kyx as kyx_callback
-from schemas.callbacks.callback import Callback
-from schemas.callbacks.recognise import read_callback
-from schemas.sealing import KeyRing
+from schemas.callbacks import kyx
+from schemas.callbacks.callback import Callback, UnreadableCallbackError
+from schemas.callbacks.recognise import LEGACY, read_callback
+from schemas.report import Report
+from schemas.verdict import Verdict
 from workers import store
 from workers.ask.kyx import ask_kyx
+from workers.ask.legacy import ask_legacy
 from workers.decide import decide
-from workers.emit import Outlet
-from workers.jumio.client import Jumio
+from workers.drift import note_drift
 from workers.record import Reading, record, record_underway
+from workers.tenants import tenant_of
+from workers.tools import Tools
 
 log = structlog.get_logger()
 
-_RANK = {status: rank for rank, status in enumerate(kyx_callback.UNDERWAY)}
+_RANK = {status: rank for rank, status in enumerate(kyx.UNDERWAY)}
+# A face search that has not ended in a day will not.
+_READ_AGAIN_FOR = timedelta(days=1)
+_READ_AGAIN_SHARE = 0.1
 
 
-def fetch(
-    conn: Connection, jumio: dict[str, Jumio], callback_id: UUID, *, attempt: int, keys: KeyRing, outlet: Outlet
-) -> None:
+def fetch(conn: Connection, callback_id: UUID, *, attempt: int, tools: Tools) -> None:
     """Take one callback to its verdict. Raises LineError, UnreadableCallbackError or UnsealError."""
     [row] = store.rows(conn, "callbacks", "get_callback", {"id": callback_id})
-    callback = read_callback(keys.unseal(row["sealed_body"], place=f"callbacks.body/{callback_id}"))
-    _describe(conn, callback_id, callback)
+    callback = _read(conn, callback_id, row, tools)
     if _is_finished_repeat(conn, callback_id, callback, row):
-        store.finish(
-            conn, "callbacks", callback_id, attempt=attempt, state="done", error="repeat: the same callback is done"
-        )
+        repeat = "repeat: the same callback is done"
+        store.finish(conn, "callbacks", callback_id, attempt=attempt, state="done", error=repeat)
         log.info("callback.repeated", workflow_key=callback.workflow_key)
         return
 
-    reading = Reading(callback_id, attempt, row["tenant"], revision=_revision(conn, row["tenant"], callback))
-    report = ask_kyx(conn, jumio[row["tenant"]], callback)
-    if report is None:
+    reading = Reading(
+        callback_id,
+        attempt,
+        row["tenant"],
+        revision=_revision(conn, row["tenant"], callback),
+        read_again_in=_read_again_in(row["received_at"], tools.settings.jumio_retry_seconds),
+    )
+    found = _ask(conn, callback, row["tenant"], tools)
+    if found is None:
         record_underway(conn, reading, callback, rank=_RANK)
         return
-    if report.oddities:
-        log.warning("report.odd", workflow_key=report.workflow_key, oddities=report.oddities[:20])
-    record(conn, reading, report, decide(report), keys=keys, outlet=outlet)
+    report, verdict = found
+    note_drift(conn, row["tenant"], report.family, report.oddities, example=report.raw)
+    record(conn, reading, report, verdict, keys=tools.settings.keys, outlet=tools.outlet)
 
 
-def _describe(conn: Connection, callback_id: UUID, callback: Callback) -> None:
+def _read(conn: Connection, callback_id: UUID, row: store.Row, tools: Tools) -> Callback:
+    body = tools.settings.keys.unseal(row["sealed_body"], place=f"callbacks.body/{callback_id}")
+    try:
+        callback = read_callback(body)
+    except UnreadableCallbackError as error:
+        note_drift(conn, row["tenant"], "unknown", [f"unreadable:{error.code}"], example=body)
+        raise
     store.change(
         conn,
         "callbacks",
@@ -54,11 +70,28 @@ def _describe(conn: Connection, callback_id: UUID, callback: Callback) -> None:
             "id": callback_id,
             "family": callback.family,
             "workflow_key": callback.workflow_key,
-            "account_id": callback.account_id,
+            "account_id": callback.account_id or None,
             "status": callback.status,
             "sent_at": callback.sent_at,
         },
     )
+    return callback
+
+
+def _ask(conn: Connection, callback: Callback, tenant: str, tools: Tools) -> tuple[Report, Verdict] | None:
+    """What Jumio says and what we conclude; None while the transaction is underway."""
+    if callback.family in LEGACY:
+        return ask_legacy(conn, tenant_of(tools.legacy, tenant), callback, LEGACY[callback.family])
+    report = ask_kyx(conn, tenant_of(tools.jumio, tenant), callback)
+    return None if report is None else (report, decide(report))
+
+
+def _read_again_in(received_at: datetime, schedule: Sequence[float]) -> float | None:
+    """Seconds until a report that Jumio has not finished is worth another reading: ever longer, for a day."""
+    age = datetime.now(UTC) - received_at
+    if age > _READ_AGAIN_FOR:
+        return None
+    return max(schedule[0] if schedule else 0.0, age.total_seconds() * _READ_AGAIN_SHARE)
 
 
 def _is_finished_repeat(conn: Connection, callback_id: UUID, callback: Callback, row: store.Row) -> bool:

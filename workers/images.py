@@ -6,11 +6,12 @@ from uuid import UUID
 import structlog
 from psycopg import Connection
 
-from schemas.sealing import KeyRing
+from schemas.callbacks.recognise import LEGACY
 from workers import store
 from workers.emit import Outlet, emit
 from workers.errors import JumioAnswerError, JumioNotFoundError
-from workers.jumio.client import Jumio
+from workers.tenants import tenant_of
+from workers.tools import Tools
 
 log = structlog.get_logger()
 
@@ -27,32 +28,41 @@ _MAGIC = (
     (b"BM", "image/bmp"),
 )
 _EXPECTED = {"image/jpeg", "image/png"}
+# The one part that is a document and not a picture of one (protocol.md C.3).
+_ORIGINAL = ("ORIGINAL", "application/pdf")
 
 
-def store_image(
-    conn: Connection, jumio: dict[str, Jumio], image_id: UUID, *, attempt: int, keys: KeyRing, outlet: Outlet
-) -> None:
+def store_image(conn: Connection, image_id: UUID, *, attempt: int, tools: Tools) -> None:
     """Fetch and keep one image; a part that Jumio does not have is `missing`. Raises LineError."""
     [image] = store.rows(conn, "images", "get_image", {"id": image_id})
     try:
-        data = jumio[image["tenant"]].image(conn, image["account_id"], image["credential_id"], image["classifier"])
+        data = _download(conn, image, tools)
     except JumioNotFoundError as error:
-        if attempt < NOT_FOUND_TRIES:
+        if image["counted"] < NOT_FOUND_TRIES:
             raise
-        settle(conn, image_id, attempt=attempt, state="missing", error=str(error), outlet=outlet)
+        settle(conn, image_id, attempt=attempt, state="missing", error=str(error), outlet=tools.outlet)
         return
     if not data:
         raise JumioAnswerError("an image without a byte")
 
     facts = {"id": image_id, "attempt": attempt, "bytes": len(data), "sha256": hashlib.sha256(data).digest()}
     media_type = sniff(data)
-    flag = None if media_type in _EXPECTED else "neither JPEG nor PNG"
-    sealed = keys.seal(data, place=f"image_blobs.sealed/{image_id}")
+    is_expected = media_type in _EXPECTED or (image["classifier"], media_type) == _ORIGINAL
+    flag = None if is_expected else "neither JPEG nor PNG"
+    sealed = tools.settings.keys.seal(data, place=f"image_blobs.sealed/{image_id}")
     with conn.transaction():
         if store.change(conn, "images", "store_image", {**facts, "media_type": media_type, "flag": flag}):
             store.change(conn, "images", "insert_blob", {"id": image_id, "sealed": sealed})
-            _announce_when_settled(conn, image, outlet=outlet)
+            _announce_when_settled(conn, image, outlet=tools.outlet)
     log.info("image.stored", workflow_key=image["workflow_key"], media_type=media_type, bytes=len(data))
+
+
+def _download(conn: Connection, image: store.Row, tools: Tools) -> bytes:
+    if image["family"] in LEGACY:
+        legacy = tenant_of(tools.legacy, image["tenant"])
+        return legacy.image(conn, LEGACY[image["family"]], image["workflow_key"], image["classifier"])
+    jumio = tenant_of(tools.jumio, image["tenant"])
+    return jumio.image(conn, image["account_id"], image["credential_id"], image["classifier"])
 
 
 def settle(conn: Connection, image_id: UUID, *, attempt: int, state: str, error: str, outlet: Outlet) -> None:

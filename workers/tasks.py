@@ -19,7 +19,7 @@ def fetch_task(row_id: str) -> None:
     hand, callback_id = tools(), UUID(row_id)
 
     def step(conn: Connection, attempt: int) -> None:
-        fetch(conn, hand.jumio, callback_id, attempt=attempt, keys=hand.settings.keys, outlet=hand.outlet)
+        fetch(conn, callback_id, attempt=attempt, tools=hand)
 
     _run(Work("callbacks", callback_id, hand.settings.jumio_retry_seconds, step))
 
@@ -29,7 +29,7 @@ def store_image_task(row_id: str) -> None:
     hand, image_id = tools(), UUID(row_id)
 
     def step(conn: Connection, attempt: int) -> None:
-        store_image(conn, hand.jumio, image_id, attempt=attempt, keys=hand.settings.keys, outlet=hand.outlet)
+        store_image(conn, image_id, attempt=attempt, tools=hand)
 
     def park(conn: Connection, attempt: int, error: str) -> None:
         settle(conn, image_id, attempt=attempt, state="parked", error=error, outlet=hand.outlet)

@@ -9,11 +9,14 @@ from dataclasses import dataclass
 from psycopg import Connection
 from psycopg_pool import ConnectionPool
 
-from schemas.settings import Settings
+from schemas.settings import Settings, Tenant
 from workers.deliver import Destinations
 from workers.destinations.stream import stream_enabled
 from workers.emit import Outlet
+from workers.jumio.breaker import Breaker
+from workers.jumio.budget import Budget, Fleet
 from workers.jumio.client import Jumio
+from workers.jumio.legacy import Legacy
 from workers.jumio.token import Tokens
 from workers.jumio.transport import Http
 
@@ -28,7 +31,9 @@ class Tools:
     settings: Settings
     pool: ConnectionPool
     http: Http
+    fleet: Fleet
     jumio: dict[str, Jumio]
+    legacy: dict[str, Legacy]
     destinations: Destinations
     outlet: Outlet
     worker: str
@@ -46,14 +51,15 @@ _open: dict[int, Tools] = {}
 def open_tools(settings: Settings) -> Tools:
     """Open them for this process."""
     http = Http()
+    fleet = Fleet(settings.broker_url.get_secret_value(), processes=settings.worker_processes)
     outlet = Outlet(source=settings.event_source, stream=stream_enabled(settings))
     opened = Tools(
         settings=settings,
         pool=_open_pool(settings),
         http=http,
-        jumio={
-            name: Jumio(tenant, http, Tokens(tenant, http, settings.keys)) for name, tenant in settings.tenants.items()
-        },
+        fleet=fleet,
+        jumio={name: _jumio(tenant, http, fleet, settings) for name, tenant in settings.tenants.items()},
+        legacy={name: _legacy(tenant, http, fleet) for name, tenant in settings.tenants.items()},
         destinations=Destinations(settings),
         outlet=outlet,
         # Children of one worker are one worker: the parent's pid names it.
@@ -74,7 +80,17 @@ def close_tools() -> None:
     if opened is not None:
         opened.destinations.close()
         opened.http.close()
+        opened.fleet.close()
         opened.pool.close()
+
+
+def _jumio(tenant: Tenant, http: Http, fleet: Fleet, settings: Settings) -> Jumio:
+    tokens = Tokens(tenant, http, settings.keys)
+    return Jumio(tenant, http, tokens, Budget(tenant, fleet, "kyx"), Breaker(tenant, http))
+
+
+def _legacy(tenant: Tenant, http: Http, fleet: Fleet) -> Legacy:
+    return Legacy(tenant, http, Budget(tenant, fleet, "legacy"), Breaker(tenant, http, "legacy credentials"))
 
 
 def _open_pool(settings: Settings) -> ConnectionPool:

@@ -15,6 +15,9 @@ from schemas.logs import configure_logs
 @click.option("--workflows", default=10, show_default=True)
 @click.option("--rate", default=5.0, show_default=True, help="Workflows a second.")
 @click.option("--faults", default="", help="What goes wrong, with its share: late=0.1,duplicate,wrong_source.")
+@click.option(
+    "--families", default="kyx", show_default=True, help="With shares: kyx=60,netverify=15,authentication,document."
+)
 @click.option("--seed", default="1", show_default=True)
 @click.option("--dns-port", default=0)
 @click.option("--http-port", default=0)
@@ -26,6 +29,7 @@ def command(
     workflows: int,
     rate: float,
     faults: str,
+    families: str,
     seed: str,
     dns_port: int,
     http_port: int,
@@ -47,6 +51,7 @@ def command(
             workflows=workflows,
             rate=rate,
             faults=[part for part in faults.split(",") if part],
+            families=[part for part in families.split(",") if part],
             seed=seed,
             serve=serve,
             dns_port=dns_port,
@@ -54,6 +59,6 @@ def command(
             announce=announce,
         )
     except ValueError as error:
-        raise click.BadParameter(str(error), param_hint="--faults") from None
+        raise click.BadParameter(str(error), param_hint="--faults or --families") from None
     if report:
         click.echo(json.dumps(report.as_dict(), default=str))

@@ -98,23 +98,28 @@ def _door_problems(found: Found, report: Report, malformed: tuple[Sent, ...]) ->
 
 
 def _workflow_problems(found: Found, played: Played) -> Iterator[str]:
-    row = found.workflows.get(played.key)
+    row, name = found.workflows.get(played.key), f"{played.family} {played.key}"
     if row is None:
-        yield f"{played.key} has no row"
+        yield f"{name} has no row"
         return
     expected = played.expectation
+    if row["family"] != played.family:
+        yield f"{name} was taken for {row['family']}"
     if row["outcome"] != expected.outcome:
-        yield f"{played.key} should be {expected.outcome} and is {row['outcome']}"
+        yield f"{name} should be {expected.outcome} and is {row['outcome']}"
     if row["images_wanted"] != expected.images:
-        yield f"{played.key} should want {expected.images} images and wants {row['images_wanted']}"
+        yield f"{name} should want {expected.images} images and wants {row['images_wanted']}"
     if row["images_stored"] != expected.images and _NO_IMAGE not in played.faults:
-        yield f"{played.key} should have {expected.images} images and has {row['images_stored']}"
+        yield f"{name} should have {expected.images} images and has {row['images_stored']}"
     failed = {(reason["check"], reason["label"]) for reason in row["reject_reasons"]}
     if row["outcome"] != "expired" and failed != set(expected.failed_checks):
-        yield f"{played.key} should fail {sorted(expected.failed_checks)} and fails {sorted(failed)}"
+        yield f"{name} should fail {sorted(expected.failed_checks)} and fails {sorted(failed)}"
     versions = 1 if played.revised_from is None else 2
     if row["verdict_version"] != versions:
-        yield f"{played.key} should be at version {versions} and is at {row['verdict_version']}"
+        yield f"{name} should be at version {versions} and is at {row['verdict_version']}"
+    events = sum(event["workflow_key"] == played.key for event in found.events)
+    if events < versions:
+        yield f"{name} should have an event for each of {versions} versions and has {events}"
 
 
 def _event_problems(found: Found, subscriber: Subscriber) -> Iterator[str]:

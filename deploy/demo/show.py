@@ -10,17 +10,23 @@ from deploy.demo.check import Found, latencies
 from deploy.demo.subscriber import Subscriber
 from deploy.simulator.report import Report
 from deploy.simulator.run import Simulator
+from deploy.simulator.stats import LEGACY
 
 
 def show_results(console: Console, found: Found, report: Report, simulator: Simulator, subscriber: Subscriber) -> None:
     """What was decided, why not passed, what was stored, emitted, refused and parked, and how long it took."""
-    _show(console, "Decided (compliance.workflows)", ("outcome", "label", "workflows"), _decided(found))
+    _show(console, "Decided (compliance.workflows)", ("family", "outcome", "label", "workflows"), _decided(found))
     _show(console, "Why not passed (compliance.checks)", ("check", "outcome", "label", "workflows"), _failed(found))
     _show(console, "Images (compliance.images)", ("state", "media type", "images", "bytes", "reason"), _images(found))
     _show(console, "Events (compliance.events)", ("type", "emitted", "delivered", "streamed"), _events(found))
     _show(console, "Set aside (compliance.callbacks)", ("state", "source", "reason", "callbacks"), _aside(found))
     struck = ", ".join(f"{name} {count}" for name, count in sorted(simulator.faults.struck.items()))
     console.print(f"Jumio misbehaved (requests struck): {struck}", style="dim")
+    stats = simulator.stats
+    console.print(
+        f"Most reads in any second: {stats.highest_rate()} of KYX, {stats.highest_rate(*LEGACY)} of the older families",
+        style="dim",
+    )
     verified = sum(each.verified for each in subscriber.received)
     console.print(
         f"Subscriber: {len(subscriber.received)} deliveries, {verified} verified with standardwebhooks, "
@@ -43,8 +49,8 @@ def _show(console: Console, title: str, headings: tuple[str, ...], lines: list[t
 
 
 def _decided(found: Found) -> list[tuple[Any, ...]]:
-    counts = Counter((row["outcome"], row["label"]) for row in found.workflows.values())
-    return [(*pair, count) for pair, count in sorted(counts.items())]
+    counts = Counter((row["family"], row["outcome"], row["label"]) for row in found.workflows.values())
+    return [(*words, count) for words, count in sorted(counts.items(), key=str)]
 
 
 def _failed(found: Found) -> list[tuple[Any, ...]]:

@@ -11,14 +11,19 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from deploy.simulator import kyx
+from deploy.simulator import authentication, document, kyx, netverify
 from deploy.simulator.guard import guarded, named
 from deploy.simulator.world import World
 
 log = structlog.get_logger()
 
 # One module a family; each brings its endpoints.
-FAMILIES: Sequence[Callable[[World], list[Route]]] = (kyx.routes,)
+FAMILIES: Sequence[Callable[[World], list[Route]]] = (
+    kyx.routes,
+    netverify.routes,
+    authentication.routes,
+    document.routes,
+)
 
 
 def build_api(world: World) -> Starlette:
@@ -28,12 +33,19 @@ def build_api(world: World) -> Starlette:
     async def stats(_request: Request) -> Response:
         return JSONResponse(world.stats.as_dict())
 
-    health = guarded(world, "health", _health, named)
+    async def page(_request: Request) -> Response:
+        return JSONResponse(world.page.as_dict())
+
+    async def say(request: Request) -> Response:
+        return await _say(world, request)
+
+    health = guarded(world, "health", page, named)
     return Starlette(
         routes=[
             Route("/oauth2/token", guarded(world, "token", token, named), methods=["POST"]),
             *(route for routes in FAMILIES for route in routes(world)),
             Route("/_control/stats", stats),
+            Route("/_control/status", say, methods=["POST"]),
             # The status host answers at its root; settings take no path, so the root of all hosts is it.
             Route("/", health),
             Route("/status-page", health),
@@ -63,5 +75,11 @@ def _basic(request: Request) -> tuple[str, str]:
     return user, secret
 
 
-async def _health(_request: Request) -> Response:
-    return JSONResponse({"status": "UP"})
+async def _say(world: World, request: Request) -> Response:
+    """For a Jumio that runs as a program of its own: its status page is switched from outside."""
+    try:
+        found = await request.json()
+        world.page.say(found["status"], found.get("details"))
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return JSONResponse({"error": "status, and details by part: UP, DEGRADED or DOWN"}, 400)
+    return JSONResponse(world.page.as_dict())

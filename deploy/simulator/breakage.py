@@ -1,7 +1,7 @@
 """How a struck request is answered."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 from starlette.responses import HTMLResponse, JSONResponse, Response, StreamingResponse
@@ -39,6 +39,30 @@ def busy(faults: Faults, resource: str) -> Response:
 def broken(faults: Faults, resource: str) -> Response:
     status = (500, 502, 503)[faults.variant("5xx", resource, 3)]
     return HTMLResponse(BAD_GATEWAY, 502) if status == 502 else problem(status)  # noqa: PLR2004 -- a status, well known
+
+
+async def spoil(faults: Faults, fault: str | None, resource: str, response: Response) -> Response:
+    """The faults that any read can suffer."""
+    answers: dict[str | None, Callable[[], Response]] = {
+        "429": lambda: busy(faults, resource),
+        "5xx": lambda: broken(faults, resource),
+    }
+    if fault == "slow":
+        return await slow(faults, resource, response)
+    return answers[fault]() if fault in answers else response
+
+
+async def spoil_image(
+    faults: Faults, fault: str | None, resource: str, response: Response, *, absent: Response
+) -> Response:
+    """Those of images, and those of any read. `absent` says in the words of the family that there is none."""
+    if fault == "missing_image":
+        return absent
+    if fault == "not_an_image":
+        return HTMLResponse(BAD_GATEWAY)
+    if fault == "truncated_image":
+        return Truncated(bytes(response.body), media_type=response.media_type)
+    return await spoil(faults, fault, resource, response)
 
 
 async def slow(faults: Faults, resource: str, response: Response) -> Response:

@@ -1,12 +1,15 @@
 """Which callbacks one transaction sends, from where and in which order, given its faults."""
 
+import json
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from urllib.parse import quote_plus, urlencode
 
 from deploy.simulator.caller import Post
 from deploy.simulator.dice import dice
 from deploy.simulator.family import Transaction
+from deploy.simulator.legacy import FORM
 from deploy.simulator.zone import OUTSIDER
 
 # Between two statuses of one transaction, as their callbackSentAt tells it; the posts themselves follow at once.
@@ -36,7 +39,23 @@ def plan(
         posts.insert(0, replace(final, source=OUTSIDER, forged=True))
     if "late" in faults:
         posts[0] = replace(posts[0], after=late_seconds)
-    return posts
+    return [_encoded(post, faults) for post in posts]
+
+
+def corrected_post(transaction: Transaction, faults: Collection[str], sources: Sequence[str]) -> Post:
+    """What is sent once the result has changed."""
+    return _encoded(final_post(transaction, sources), faults)
+
+
+def _encoded(post: Post, faults: Collection[str]) -> Post:
+    """As in 2021 (protocol.md A.1): JSON that only calls itself a form, or is encoded as one, whole or by members."""
+    if "old_encoding" not in faults:
+        return post
+    members = {
+        name: value if isinstance(value, str) else json.dumps(value) for name, value in json.loads(post.body).items()
+    }
+    forms = (post.body, quote_plus(post.body).encode(), urlencode(members).encode())
+    return replace(post, media_type=FORM, body=dice("encoding", post.key).choice(forms))
 
 
 def final_post(transaction: Transaction, sources: Sequence[str]) -> Post:

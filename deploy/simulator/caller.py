@@ -1,11 +1,13 @@
 """Posts callbacks as Jumio's servers do: from their addresses, once, whatever the answer."""
 
+import socket
 import ssl
 import time
 from dataclasses import dataclass
 from datetime import datetime
 from types import TracebackType
 from typing import Self
+from urllib.parse import urlsplit
 
 import httpx2
 import structlog
@@ -16,6 +18,7 @@ log = structlog.get_logger()
 ANSWER_SECONDS = 10.0
 # Shorter than servers keep idle connections, so that no callback is lost on one that is just closing.
 KEEPALIVE_SECONDS = 1.0
+PORT_WAIT = 0.1
 # Jumio's is not known (protocol.md I.4).
 USER_AGENT = "Jumio Callback"
 
@@ -96,3 +99,17 @@ class Caller:
             )
             self._clients[source] = httpx2.AsyncClient(transport=transport, timeout=ANSWER_SECONDS, trust_env=False)
         return self._clients[source]
+
+
+def wait_for(url: str, seconds: float) -> None:
+    """A callback that is posted before the receiver listens would be lost for good."""
+    parts = urlsplit(url)
+    address = (parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80))
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        try:
+            socket.create_connection(address, timeout=1.0).close()
+        except OSError:
+            time.sleep(PORT_WAIT)
+        else:
+            return

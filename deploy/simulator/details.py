@@ -81,6 +81,9 @@ def details(case: Case) -> Json | None:
     if case.outcome.status != "PROCESSED":
         return frame | _expired(case)
 
+    if case.outcome.details == "v3":
+        return frame | {"credentials": credentials(case), "capabilities": capabilities(case)}
+
     label = case.outcome.expected.upper()
     return frame | {
         "credentials": credentials(case),
@@ -88,6 +91,15 @@ def details(case: Case) -> Json | None:
         "steps": {"href": f"{case.workflow_url}/steps"},
         "capabilities": capabilities(case),
     }
+
+
+def without_findings(found: Json) -> Json:
+    """The same while the face search goes on: it has no findings yet, and its check is not done."""
+    checks = [
+        {**entry, "data": {"faceSearchFindings": {"status": "PENDING"}}}
+        for entry in found["capabilities"]["imageChecks"]
+    ]
+    return found | {"capabilities": found["capabilities"] | {"imageChecks": checks}}
 
 
 def _frame(case: Case) -> Json:

@@ -1,11 +1,11 @@
 """What the simulator needs of a product generation: one module a family implements it."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal, Protocol
 
-OutcomeName = Literal["passed", "rejected", "warning", "expired"]
+OutcomeName = Literal["passed", "rejected", "warning", "expired", "unsupported", "not_executed"]
 
 
 @dataclass(frozen=True)
@@ -13,7 +13,7 @@ class Expectation:
     """What the product should conclude from one transaction.
 
     `label` is that of the decision, None where no details are ever readable. `images` counts the downloadable ones.
-    `failed_checks` are (capability, label) of every check whose decision is REJECTED or WARNING.
+    `failed_checks` are (check, label) of everything that was rejected or warned of.
     """
 
     outcome: OutcomeName
@@ -67,6 +67,10 @@ class Transaction(Protocol):
 
     def suffers(self, fault: str) -> bool:
         """Whether this fault can befall it at all."""
+        ...
+
+    def befall(self, faults: Collection[str]) -> Expectation | None:
+        """Bear those faults that change what it says: what should be concluded at first, where that is another."""
         ...
 
     def correct(self) -> None:

@@ -15,6 +15,9 @@ FAULTS: Mapping[str, str] = {
     "out_of_order": "the final callback first, the statuses that led to it afterwards",
     "wrong_source": "a copy of the callback is posted from an address that is not in DNS, before the genuine one",
     "corrected": "after the first result was read it changes to another decision, and a second callback is sent",
+    "contradiction": "the retrieval API v2 says the opposite of the callback, and nothing of an update",
+    "old_encoding": "JSON callbacks labelled as a form, or encoded as one, whole or by members, as in 2021",
+    "findings_pending": "the first reads of details say that the face search is not done",
     "token_expired_early": "the token is revoked before its time: 401 once",
     "429": "too many requests, with Retry-After or without",
     "5xx": "500, 502 with HTML, 503",
@@ -36,10 +39,15 @@ STRIKES: Mapping[str, tuple[str, ...]] = {
     "truncated_image": ("part",),
     "not_an_image": ("part",),
     "missing_image": ("part",),
+    "findings_pending": ("details",),
     "slow": ("details", "part"),
 }
-# Counted per workflow, not per resource: a poll of the status must bring readiness nearer too.
-_PER_WORKFLOW = {"token_expired_early", "not_ready"}
+# Counted per workflow, not per resource: a poll of the status must bring readiness nearer too, and haste is not a
+# matter of what is asked for.
+_PER_WORKFLOW = {"token_expired_early", "429", "not_ready", "findings_pending"}
+# Two changes of one result come to nobody knows what; and of an answer that is broken nobody knows whether it was read,
+# which a correction waits for.
+_APART = ({"corrected", "contradiction", "findings_pending"}, {"corrected", "malformed"})
 # One failure proves a retry; not_ready has to outlast a product that merely reads twice.
 _TIMES = {"not_ready": 2}
 DEFAULT_RATE = 0.2
@@ -87,12 +95,15 @@ class Faults:
     def deal(self, transactions: Sequence[Transaction], rates: Mapping[str, float]) -> None:
         """By rate, but at least once each where any transaction can suffer it."""
         for name, rate in rates.items():
-            able = [each for each in transactions if each.suffers(name)]
+            able = [each for each in transactions if each.suffers(name) and not self._clashes(each.key, name)]
             struck = [each for each in able if dice(self._seed, name, each.key).random() < rate]
             if able and rate and not struck:
                 struck = [dice(self._seed, name).choice(able)]
             for each in struck:
                 self.give(each.key, name)
+
+    def _clashes(self, key: str, name: str) -> bool:
+        return any(name in apart and self.of(key) & apart - {name} for apart in _APART)
 
     def of(self, key: str) -> frozenset[str]:
         with self._lock:
@@ -127,7 +138,7 @@ class Faults:
 def malformed(document: dict[str, Any], form: int) -> bytes:
     """The forms of a broken answer. Those that still parse are otherwise true: whoever bears them concludes rightly."""
     body = json.dumps(document).encode()
-    marked = json.dumps({**document, "account": {**document["account"], "note": "\0"}}).encode()
+    marked = json.dumps({**document, "account": {**document.get("account", {}), "note": "\0"}}).encode()
     forms = (
         body[: len(body) // 2],
         b"",

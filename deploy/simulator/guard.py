@@ -7,6 +7,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from deploy.simulator.breakage import problem
+from deploy.simulator.stats import KYX, LEGACY, LEGACY_SECONDS
 from deploy.simulator.world import World
 
 Handler = Callable[[Request], Awaitable[Response]]
@@ -44,5 +45,16 @@ def authorized(world: World, request: Request) -> Response | None:
     return None if scheme.lower() == "bearer" and world.tokens.admits(token) else problem(401)
 
 
+def serving(world: World, _request: Request) -> Response | None:
+    """Nothing is read while the region says that it is down."""
+    return problem(503) if world.page.retrieval_is_down else None
+
+
 def unhurried(world: World, _request: Request) -> Response | None:
-    return problem(429) if world.rate_limit and world.stats.last_second() > world.rate_limit else None
+    limit = world.rate_limit
+    return problem(429) if limit and world.stats.recent(KYX, 1.0) > limit else None
+
+
+def unhurried_legacy(world: World, _request: Request) -> Response | None:
+    limit = world.legacy_rate_limit
+    return problem(429) if limit and world.stats.recent(LEGACY, LEGACY_SECONDS) > limit else None

@@ -20,7 +20,7 @@ KEPT_IMAGES = 256
 
 @dataclass(frozen=True)
 class Drawing:
-    """One part as Jumio serves it."""
+    """One part or file as Jumio serves it."""
 
     data: bytes
     media_type: str
@@ -29,10 +29,40 @@ class Drawing:
 @lru_cache(maxsize=KEPT_IMAGES)
 def draw(credential_id: str, classifier: str) -> Drawing:
     rng = dice("image", credential_id, classifier)
-    image = _document(rng, classifier) if classifier in {"FRONT", "BACK"} else _face(rng, classifier)
+    image = _document(rng, classifier) if _is_document(classifier) else _face(rng, classifier)
     # Backs are PNG so that every set of a two-sided document has both formats.
     form = "PNG" if classifier == "BACK" or (classifier == "FACE" and rng.random() < 1 / 3) else "JPEG"
     return Drawing(_encode(_grained(image, rng, form), form), f"image/{form.lower()}")
+
+
+def _is_document(classifier: str) -> bool:
+    return classifier in {"FRONT", "BACK"} or classifier.startswith("PAGE")
+
+
+def scribble(reference: str) -> Drawing:
+    """A facemap: bytes of which nobody but Jumio knows the meaning."""
+    return Drawing(dice("facemap", reference).randbytes(20_000), "application/octet-stream")
+
+
+def write_pdf(reference: str) -> Drawing:
+    """One page that any reader shows."""
+    text = f"BT /F1 24 Tf 72 720 Td (SPECIMEN, NOT A REAL DOCUMENT) Tj 0 -40 Td ({reference}) Tj ET".encode()
+    fonts = b"<< /Font << /F1 5 0 R >> >>"
+    objects = (
+        b"<< /Type /Catalog /Pages 2 0 R >>",
+        b"<< /Type /Pages /Kids [3 0 R] /Count 1 >>",
+        b"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 612 792] /Contents 4 0 R /Resources %s >>" % fonts,
+        b"<< /Length %d >>\nstream\n%s\nendstream" % (len(text), text),
+        b"<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica >>",
+    )
+    body, places = b"%PDF-1.4\n%\xe2\xe3\xcf\xd3\n", []
+    for number, each in enumerate(objects, 1):
+        places.append(len(body))
+        body += b"%d 0 obj\n%s\nendobj\n" % (number, each)
+    rows = b"".join(b"%010d 00000 n \n" % place for place in places)
+    size = len(objects) + 1
+    table = b"xref\n0 %d\n0000000000 65535 f \n%strailer\n<< /Size %d /Root 1 0 R >>\n" % (size, rows, size)
+    return Drawing(body + table + b"startxref\n%d\n%%%%EOF\n" % len(body), "application/pdf")
 
 
 def _document(rng: Random, side: str) -> Image.Image:

@@ -1,15 +1,13 @@
 """The retrieval API of the KYX family (protocol.md C.2)."""
 
-from collections.abc import Callable
-
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, JSONResponse, Response
+from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from deploy.simulator.breakage import BAD_GATEWAY, Truncated, broken, busy, problem, slow
+from deploy.simulator.breakage import problem, spoil, spoil_image
 from deploy.simulator.details import Json
 from deploy.simulator.faults import MALFORMED_FORMS, malformed
-from deploy.simulator.guard import Check, authorized, guarded, named, unhurried
+from deploy.simulator.guard import Check, authorized, guarded, named, serving, unhurried
 from deploy.simulator.images import draw
 from deploy.simulator.scenarios import Execution
 from deploy.simulator.world import World
@@ -17,7 +15,7 @@ from deploy.simulator.world import World
 WORKFLOW = "/api/v1/accounts/{account}/workflow-executions/{workflow}"
 ACCOUNT = "/api/v1/accounts/{account}"
 PART = ACCOUNT + "/credentials/{credential}/parts/{classifier}"
-READ: tuple[Check, ...] = (named, authorized, unhurried)
+READ: tuple[Check, ...] = (named, serving, authorized, unhurried)
 CHANGE: tuple[Check, ...] = (named, authorized)
 
 
@@ -53,7 +51,8 @@ class Kyx:
 
     async def steps(self, request: Request) -> Response:
         execution = self._execution(request)
-        if not execution or execution.details is None:
+        # Workflows of before the platform have none (protocol.md D.4).
+        if not execution or execution.details is None or execution.outcome.details == "v3":
             return problem(404)
         return await self._answer(request, execution, "steps", execution.steps)
 
@@ -84,42 +83,31 @@ class Kyx:
         return found if isinstance(found, Execution) else None
 
     async def _answer(self, request: Request, execution: Execution, endpoint: str, document: Json) -> Response:
-        response = JSONResponse(document)
-        fault = self._world.faults.next_strike(execution.key, endpoint, request.scope["path"])
-        if fault is None or fault == "slow":
-            self._note(execution, endpoint)
-        if fault is None:
-            return response
+        faults, path = self._world.faults, request.scope["path"]
+        fault = faults.next_strike(execution.key, endpoint, path)
+        if fault == "token_expired_early":
+            return self._revoked()
         if fault == "not_ready":
             return self._not_ready(execution, endpoint)
         if fault == "malformed":
-            form = self._world.faults.variant(fault, execution.key, MALFORMED_FORMS)
+            form = faults.variant(fault, execution.key, MALFORMED_FORMS)
             return Response(malformed(document, form), media_type="application/json")
-        return await self._common(fault, request.scope["path"], response)
+        if endpoint == "details" and fault in {None, "slow", "findings_pending"}:
+            self._world.note_read(execution.key)
+        if fault == "findings_pending":
+            return JSONResponse(execution.provisional_details)
+        return await spoil(faults, fault, path, JSONResponse(document))
 
     async def _image(self, request: Request, execution: Execution, response: Response) -> Response:
-        fault = self._world.faults.next_strike(execution.key, "part", request.scope["path"])
-        if fault == "missing_image":
-            return problem(404)
-        if fault == "not_an_image":
-            return HTMLResponse(BAD_GATEWAY)
-        if fault == "truncated_image":
-            return Truncated(bytes(response.body), media_type=response.media_type)
-        return await self._common(fault, request.scope["path"], response)
-
-    async def _common(self, fault: str | None, resource: str, response: Response) -> Response:
-        """The faults that any read can suffer."""
-        faults = self._world.faults
+        faults, path = self._world.faults, request.scope["path"]
+        fault = faults.next_strike(execution.key, "part", path)
         if fault == "token_expired_early":
-            self._world.tokens.revoke()
-            return problem(401)
-        answers: dict[str | None, Callable[[], Response]] = {
-            "429": lambda: busy(faults, resource),
-            "5xx": lambda: broken(faults, resource),
-        }
-        if fault == "slow":
-            return await slow(faults, resource, response)
-        return answers[fault]() if fault in answers else response
+            return self._revoked()
+        return await spoil_image(faults, fault, path, response, absent=problem(404))
+
+    def _revoked(self) -> Response:
+        self._world.tokens.revoke()
+        return problem(401)
 
     def _not_ready(self, execution: Execution, endpoint: str) -> Response:
         """Details are not there yet, or say so themselves (protocol.md C.5)."""
@@ -130,7 +118,3 @@ class Kyx:
         workflow = {**execution.details["workflow"], "status": "ACQUIRED"}
         kept = {name: execution.details[name] for name in ("account", "createdAt")}
         return JSONResponse({"workflow": workflow, **kept, "credentials": [], "capabilities": {}})
-
-    def _note(self, execution: Execution, endpoint: str) -> None:
-        if endpoint == "details":
-            self._world.note_read(execution.key)

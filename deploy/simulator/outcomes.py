@@ -20,7 +20,8 @@ class Outcome:
     capability: str = ""
     category: str = ""
     decision: Decision = ("", "")
-    # Expired only: are details gone (404), as in the data of 2023, or as in the newer documentation (C.5, D.1)?
+    # Expired: are details gone (404), as in the data of 2023, or as in the newer documentation (C.5, D.1)?
+    # v3: of before the platform, with checks and no decision.
     details: str = "full"
     weight: int = 1
 
@@ -55,7 +56,12 @@ CATALOGUE = (
     _warning("usability", "UNSUPPORTED_COUNTRY", "ID"),
     *(_expired(status, form) for status in ("SESSION_EXPIRED", "TOKEN_EXPIRED") for form in ("gone", "older", "newer")),
 )
-BY_NAME: Mapping[str, Outcome] = {outcome.name: outcome for outcome in CATALOGUE}
+# Dealt only where they are asked for by name. Without a decision a person has to look, unless a check was rejected.
+RARE = (
+    Outcome("v3.all_passed", "warning", details="v3"),
+    Outcome("v3.no_match", "rejected", "PROCESSED", "similarity", decision=("REJECTED", "NO_MATCH"), details="v3"),
+)
+BY_NAME: Mapping[str, Outcome] = {outcome.name: outcome for outcome in (*CATALOGUE, *RARE)}
 
 _AFTER_EXTRACTION = ("usability", "imageChecks", "extraction")
 DEPENDS_ON: Mapping[str, tuple[str, ...]] = {

@@ -1,13 +1,13 @@
 """KYX workflow executions, invented from a seed, each knowing what the product should conclude."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
 
-from deploy.simulator.details import Case, Json, details, stamp, steps
+from deploy.simulator.details import Case, Json, details, stamp, steps, without_findings
 from deploy.simulator.dice import dice, identifier
 from deploy.simulator.family import Expectation
 from deploy.simulator.outcomes import BY_NAME, CATALOGUE, Outcome
@@ -27,6 +27,12 @@ _STAGES = {
 }
 _NEED_IMAGES = {"truncated_image", "not_an_image", "missing_image"}
 _NEED_DETAILS = {"not_ready", "malformed", "slow"}
+# What the face search finds is not known at first.
+_FOUND_LATER = {"warning.repeated_face": "passed"}
+
+
+# In the place of a decision that there is none of.
+_UNDECIDED = {"details": {"label": "NO_DECISION"}}
 
 
 @dataclass
@@ -46,27 +52,27 @@ class Execution:
 
     def _say(self, outcome: Outcome) -> None:
         self.outcome = outcome
-        self.case = self._case()
+        self.case = self._case(outcome)
         self.details: Json | None = details(self.case)
         self.steps: Json = steps(self.case, self.details)
         self.expectation = _expect(self.case, self.details)
 
-    def _case(self) -> Case:
+    def _case(self, outcome: Outcome) -> Case:
         rng = dice(self.seed, self.index, "case")
         shown = list(range(1, rng.randint(2, 6) + 1))
         rng.shuffle(shown)
-        low, high = _BANDS.get(self.outcome.expected, (0, 0))
+        low, high = _BANDS.get(outcome.expected, (0, 0))
         # Two decimals at most (D.1); whole ones stay integers, as in the samples.
-        score = dice(self.seed, self.index, "risk", self.outcome.name).randint(low, high) / 100
+        score = dice(self.seed, self.index, "risk", outcome.name).randint(low, high) / 100
         return Case(
             identify=partial(identifier, self.seed, self.index),
-            outcome=self.outcome,
+            outcome=outcome,
             subject=invent(dice(self.seed, self.index, "subject")),
             liveness_parts=tuple(shown),
             risk_score=int(score) if score.is_integer() else score,
             opened_at=self.opened_at,
             region=self.region,
-            definition_key=rng.choice(("10164", "10163", "3")),
+            definition_key="2" if outcome.details == "v3" else rng.choice(("10164", "10163", "3")),
             user_reference=f"user-{self.seed}-{self.index:06d}",
             customer_reference=f"order-{self.seed}-{self.index:06d}",
             rng=rng,
@@ -140,8 +146,24 @@ class Execution:
         if fault in _NEED_IMAGES:
             return bool(self.images)
         if fault == "corrected":
-            return self.outcome.expected in CORRECTED
-        return fault not in _NEED_DETAILS or self.details is not None
+            return self.outcome.expected in CORRECTED and self.outcome.details != "v3"
+        if fault == "findings_pending":
+            return self.outcome.status == "PROCESSED"
+        return fault != "contradiction" and (fault not in _NEED_DETAILS or self.details is not None)
+
+    def befall(self, faults: Collection[str]) -> Expectation | None:
+        if "findings_pending" not in faults or self.outcome.name not in _FOUND_LATER:
+            return None
+        first = self._first()
+        return _expect(first, details(first))
+
+    @property
+    def provisional_details(self) -> Json:
+        """What is read while the face search goes on."""
+        return without_findings(details(self._first()) or {})
+
+    def _first(self) -> Case:
+        return self._case(BY_NAME[_FOUND_LATER.get(self.outcome.name, self.outcome.name)])
 
     def correct(self) -> None:
         self._say(BY_NAME[CORRECTED[self.outcome.expected]])
@@ -195,7 +217,7 @@ def _expect(case: Case, found: Json | None) -> Expectation:
     )
     return Expectation(
         outcome=case.outcome.expected,
-        label=found["decision"]["details"]["label"] if found else None,
+        label=found.get("decision", _UNDECIDED)["details"]["label"] if found else None,
         images=len(_images(found)),
         failed_checks=tuple(checks),
     )

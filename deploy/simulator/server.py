@@ -76,3 +76,13 @@ def _listener(host: str, port: int) -> socket.socket:
         listener.close()
         raise
     return listener
+
+
+def can_bind(address: str) -> bool:
+    """Linux has all of 127/8; elsewhere only 127.0.0.1 may exist, and then everything comes from there."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.bind((address, 0))
+        except OSError:
+            return False
+    return True

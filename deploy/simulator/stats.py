@@ -3,11 +3,15 @@
 import threading
 import time
 from collections import Counter
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
-# What counts against Jumio's 15 a second for a tenant (protocol.md C.4).
-RETRIEVAL = ("status", "details", "steps", "part")
+# What counts against Jumio's 15 a second for a tenant, and against the budget of the older generations, which is
+# counted over five seconds (protocol.md C.4).
+KYX = ("status", "details", "steps", "part")
+LEGACY = ("legacy_status", "legacy_data", "legacy_images", "legacy_image")
+LEGACY_SECONDS = 5.0
 
 
 @dataclass(frozen=True)
@@ -21,7 +25,7 @@ class Asked:
 
 
 class Stats:
-    """Written by the server's thread, read by any."""
+    """Of one customer. Written by the server's thread, read by any."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -53,26 +57,26 @@ class Stats:
         with self._lock:
             return [at for at, endpoint in self._arrivals if not endpoints or endpoint in endpoints]
 
-    def highest_rate(self, *endpoints: str) -> int:
-        """The most arrivals within any one second."""
-        times = self.times(*(endpoints or RETRIEVAL))
+    def highest_rate(self, *endpoints: str, seconds: float = 1.0) -> int:
+        """The most arrivals within any such time; of the KYX retrieval where no endpoint is named."""
+        times = self.times(*(endpoints or KYX))
         most = first = 0
         for last, at in enumerate(times):
-            while at - times[first] >= 1.0:
+            while at - times[first] >= seconds:
                 first += 1
             most = max(most, last - first + 1)
         return most
 
-    def last_second(self) -> int:
-        """Retrieval calls that arrived in the second that ends now."""
+    def recent(self, endpoints: Collection[str], seconds: float) -> int:
+        """Arrivals in the time that ends now."""
         now = time.monotonic()
         with self._lock:
-            recent = 0
+            found = 0
             for at, endpoint in reversed(self._arrivals):
-                if now - at >= 1.0:
+                if now - at >= seconds:
                     break
-                recent += endpoint in RETRIEVAL
-            return recent
+                found += endpoint in endpoints
+            return found
 
     def as_dict(self) -> dict[str, Any]:
         asked = self.asked
@@ -80,5 +84,6 @@ class Stats:
             "requests": dict(self.counts),
             "answers": dict(Counter(f"{each.endpoint} {each.answer}" for each in asked)),
             "highest_rate": self.highest_rate(),
+            "highest_legacy_rate": self.highest_rate(*LEGACY),
             "asked": [vars(each) for each in asked],
         }

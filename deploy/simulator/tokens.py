@@ -1,10 +1,12 @@
-"""OAuth2 client credentials as Jumio grants them (protocol.md C.1)."""
+"""How customers prove who they are: OAuth2 tokens as Jumio grants them, and Basic for v2 (protocol.md C.1, C.7)."""
 
 import base64
+import binascii
 import json
 import secrets
 import threading
 import time
+from dataclasses import dataclass
 
 # Jumio's, and the upper limit of what is told to the client.
 TOKEN_SECONDS = 3600
@@ -43,6 +45,22 @@ class Tokens:
         """Everything granted so far is worth nothing from now on."""
         with self._lock:
             self._valid.clear()
+
+
+@dataclass(frozen=True)
+class Basic:
+    """API token and secret of one customer, for the older generations."""
+
+    token: str
+    secret: str
+
+    def admits(self, header: str) -> bool:
+        scheme, _, encoded = header.partition(" ")
+        try:
+            given = base64.b64decode(encoded, validate=True)
+        except (binascii.Error, ValueError):
+            return False
+        return scheme.lower() == "basic" and secrets.compare_digest(given, f"{self.token}:{self.secret}".encode())
 
 
 def _jwt(issued: float, ends: float) -> str:

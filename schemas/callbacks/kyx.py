@@ -1,13 +1,25 @@
 """KYX: Jumio's present generation. A JSON callback without any result (protocol.md A.2)."""
 
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from schemas.callbacks.callback import Callback, Stage, UnreadableCallbackError, is_id, read_time
+from schemas.report import Family, Outcome
+from schemas.verdict import Row
+
+NAME: Family = "kyx"
 
 # protocol.md A.2, in the order of a journey; the first three come to nobody's verdict.
 UNDERWAY = ("INITIATED", "ACQUISITION_STARTED", "ACQUIRED")
 EXPIRED = ("SESSION_EXPIRED", "TOKEN_EXPIRED")
 FINAL = ("PROCESSED", *EXPIRED)
+# The one closed set of Jumio's (protocol.md D.2): any other word is for a person to look at.
+OUTCOMES: Mapping[str, Outcome] = {
+    "PASSED": "passed",
+    "REJECTED": "rejected",
+    "WARNING": "warning",
+    "NOT_EXECUTED": "not_executed",
+}
 
 
 def recognises(document: Any) -> bool:  # noqa: ANN401 - JSON is any of its types
@@ -40,3 +52,22 @@ def stage(status: str) -> Stage:
     if status in FINAL:
         return "final"
     return "underway" if status in UNDERWAY else "unknown"
+
+
+def vocabulary() -> Iterator[Row]:
+    """Status first, then decision: of the same expired journey Jumio says REJECTED/100 or NOT_EXECUTED/-1."""
+    for word, outcome in OUTCOMES.items():
+        yield Row(NAME, "PROCESSED", f"decision {word}", outcome, "Jumio's own decision, by the customer's risk bands.")
+    yield Row(NAME, "PROCESSED", "any other decision", "warning", "Unknown words are for a person to look at.")
+    older = "no decision (before the KYX platform)"
+    yield Row(NAME, "PROCESSED", f"{older}, a check rejected", "rejected", "As good as Jumio's word.")
+    yield Row(NAME, "PROCESSED", f"{older}, other checks", "warning", "A person has to look.")
+    yield Row(NAME, "PROCESSED", f"{older}, nothing executed", "not_executed", "")
+    for status in EXPIRED:
+        yield Row(NAME, status, "any decision, or none", "expired", "What happened is that time ran out.")
+    yield Row(
+        NAME, ", ".join(UNDERWAY), "any decision, or none", None, "Not done yet: kept and shown, never a verdict."
+    )
+    yield Row(
+        NAME, "any other word", "", None, "The status call and the details are asked; one that they call final decides."
+    )

@@ -15,7 +15,8 @@ SET offered = true, state = 'wanted', finished_at = NULL, last_error = NULL, for
 WHERE images.state = 'missing' AND NOT images.offered AND excluded.offered;
 
 -- name: get_image
-SELECT tenant, family, workflow_key, account_id, credential_id, classifier FROM pipeline.images WHERE id = %(id)s;
+SELECT tenant, family, workflow_key, account_id, credential_id, classifier, attempts - forgiven AS counted
+FROM pipeline.images WHERE id = %(id)s;
 
 -- name: store_image
 UPDATE pipeline.images

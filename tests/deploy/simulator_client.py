@@ -7,11 +7,13 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, ClassVar, Self
+from urllib.parse import parse_qsl
 
 import httpx2
 
 from deploy.simulator.run import Simulator
 from deploy.simulator.scenarios import Execution
+from deploy.simulator.tenant import Tenant
 
 IMAGES = {"accept": "image/jpeg, image/png"}
 FIXTURES = Path(__file__).parents[1] / "fixtures"
@@ -21,12 +23,24 @@ def fixture(path: str) -> Any:
     return json.loads((FIXTURES / path).read_bytes())
 
 
-class Client(httpx2.Client):
-    """Reads as the product should: one name, one token, a new one after a 401."""
+def form_fixture(path: str) -> dict[str, str]:
+    return read_form((FIXTURES / path).read_bytes())
 
-    def __init__(self, simulator: Simulator) -> None:
+
+def read_form(body: bytes) -> dict[str, str]:
+    """Of a repeated field the last value."""
+    return dict(parse_qsl(body.decode(), keep_blank_values=True, strict_parsing=True))
+
+
+class Client(httpx2.Client):
+    """Reads as the product should: one name, one token, a new one after a 401; the older generations by Basic."""
+
+    def __init__(self, simulator: Simulator, tenant: str = "default") -> None:
         self.simulator = simulator
-        super().__init__(base_url=simulator.base_url, trust_env=False, headers={"user-agent": "Example Onboarding/1.0"})
+        self.tenant: Tenant = simulator.tenants[tenant]
+        super().__init__(
+            base_url=self.tenant.base_url, trust_env=False, headers={"user-agent": "Example Onboarding/1.0"}
+        )
 
     def __enter__(self) -> Self:
         super().__enter__()
@@ -39,7 +53,7 @@ class Client(httpx2.Client):
 
     @property
     def credentials(self) -> tuple[str, str]:
-        return self.simulator.client_id, self.simulator.client_secret
+        return self.tenant.client_id, self.tenant.client_secret
 
     def authorize(self) -> None:
         self.headers["authorization"] = f"Bearer {self.token().json()['access_token']}"
@@ -50,6 +64,10 @@ class Client(httpx2.Client):
     def part(self, execution: Execution, credential: str, classifier: str) -> httpx2.Response:
         path = f"/api/v1/accounts/{execution.account_id}/credentials/{credential}/parts/{classifier}"
         return self.get(path, headers=IMAGES)
+
+    def v2(self, path: str, **changes: Any) -> httpx2.Response:
+        wanted = {"auth": (self.tenant.legacy_token, self.tenant.legacy_secret), **changes}
+        return self.get(f"/api/netverify/v2/{path}", **wanted)
 
 
 class Handler(BaseHTTPRequestHandler):

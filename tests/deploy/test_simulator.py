@@ -119,15 +119,36 @@ def test_the_status_page_is_up(client: Client) -> None:
     assert client.get("/").json() == client.get("/status-page").json() == fixture("other/health_up.json")
 
 
+def test_while_the_status_page_says_down_nothing_can_be_read(client: Client, execution: Execution) -> None:
+    troubled = fixture("other/health_down.json")
+    with Simulator(seed="down") as simulator, Client(simulator) as other:
+        [lost] = simulator.create(outcomes=["passed"])
+        [scan] = simulator.create_legacy("netverify")
+
+        simulator.say_status(troubled["status"], troubled["details"])
+        assert other.get("/").json() == troubled
+        assert other.workflow(lost).status_code == other.v2(f"scans/{scan.key}").status_code == 503
+
+        assert other.post("/_control/status", json={"status": "DEGRADED", "details": {"callback": "DOWN"}}).is_success
+        assert other.post("/_control/status", json={"status": "ILL"}).status_code == 400
+        assert other.get("/").json() == {"status": "DEGRADED", "details": {"callback": "DOWN"}}
+        assert other.workflow(lost).status_code == other.v2(f"scans/{scan.key}").status_code == 200
+    assert client.workflow(execution).status_code == 200
+
+
 def test_every_fault_is_dealt_at_least_once_and_everything_can_be_read_in_the_end() -> None:
     faults = Faults("all", late_seconds=0.1, slow_seconds=0.02)
+    mix = {"kyx": 12, "netverify": 4}
     with Simulator(seed="all", faults=faults) as simulator, Client(simulator) as client, receiving() as receiver:
-        report = simulator.play(receiver.url, 12, rate=None, faults=list(FAULTS), correct_within=0.1)
+        report = simulator.play(receiver.url, 16, rate=None, faults=list(FAULTS), families=mix, correct_within=0.1)
 
         assert {name for each in report.workflows for name in each.faults} == set(FAULTS)
         for each in report.workflows:
             answers = []
             for _ in range(12):
+                if each.family == "netverify":
+                    answers.append(client.v2(f"scans/{each.key}/data"))
+                    continue
                 answers.append(client.get(f"/api/v1/accounts/{each.account_id}/workflow-executions/{each.key}"))
                 if answers[-1].status_code == 401:
                     client.authorize()

@@ -4,6 +4,7 @@ import json
 import threading
 import time
 from collections.abc import Iterator
+from urllib.parse import unquote_plus
 
 import httpx2
 import pytest
@@ -11,7 +12,7 @@ import pytest
 from deploy.simulator.faults import Faults
 from deploy.simulator.run import Simulator
 from deploy.simulator.scenarios import Execution
-from tests.deploy.simulator_client import FIXTURES, Client, Receiver, fixture, receiving
+from tests.deploy.simulator_client import FIXTURES, Client, Receiver, fixture, read_form, receiving
 
 
 @pytest.fixture(scope="module")
@@ -146,13 +147,8 @@ def test_too_many_requests_with_and_without_a_hint(simulator: Simulator, client:
 
     assert {answer.status_code for answer in answers} == {429}
     assert answers[0].json() == fixture("errors/kyx_429.json")
-    for each in suffering(simulator, 1, "429"):
-        assert [client.workflow(each, path).status_code for path in ("", "", "/steps", "/steps")] == [
-            429,
-            200,
-            429,
-            200,
-        ]
+    [once] = suffering(simulator, 1, "429")
+    assert [client.workflow(once, path).status_code for path in ("", "", "/steps")] == [429, 200, 200]
     hints = {answer.headers.get("retry-after") for answer in answers}
     hints |= {client.workflow(each).headers.get("retry-after") for each in suffering(simulator, 12, "429")}
     assert hints == {"1", None}
@@ -187,6 +183,46 @@ def test_not_ready(simulator: Simulator, client: Client) -> None:
         assert client.workflow(each).json()["workflow"]["status"] == "PROCESSED"
 
     assert seen == {404, "ACQUIRED"}
+
+
+def test_the_face_search_may_end_later_and_change_the_result(simulator: Simulator, client: Client) -> None:
+    [found, clean] = simulator.create(2, outcomes=["warning.repeated_face", "rejected.no_match"])
+    for each in (found, clean):
+        simulator.faults.give(each.key, "findings_pending")
+    with receiving() as receiver:
+        report = simulator.play(receiver.url, [found, clean])
+
+    first, second = (client.workflow(found).json() for _ in range(2))
+    searches = [
+        each["capabilities"]["imageChecks"][0]["data"]["faceSearchFindings"]["status"] for each in (first, second)
+    ]
+    assert searches == ["PENDING", "DONE"]
+    assert (first["decision"]["type"], second["decision"]["type"]) == ("PASSED", "WARNING")
+    assert first["credentials"] == second["credentials"]
+    assert report.workflows[0].revised_from is not None
+    assert report.workflows[0].revised_from.outcome == "passed"
+    assert client.workflow(clean).json()["decision"] == client.workflow(clean).json()["decision"]
+    assert report.workflows[1].revised_from is None
+
+
+def test_json_can_call_itself_a_form_and_be_encoded_as_one(simulator: Simulator) -> None:
+    made = simulator.create(12, outcomes=["passed"])
+    for each in made:
+        simulator.faults.give(each.key, "old_encoding")
+    with receiving() as receiver:
+        simulator.play(receiver.url, made, rate=None)
+
+    assert {media_type for _, media_type, _ in receiver.got} == {"application/x-www-form-urlencoded"}
+    raw, whole, members = (
+        [body for _, _, body in receiver.got if body.startswith(start)] for start in (b"{", b"%7B", b"callbackSentAt=")
+    )
+    ids = [
+        *(json.loads(body)["workflowExecution"]["id"] for body in raw),
+        *(json.loads(unquote_plus(body.decode()))["workflowExecution"]["id"] for body in whole),
+        *(json.loads(read_form(body)["workflowExecution"])["id"] for body in members),
+    ]
+    assert all((raw, whole, members))
+    assert sorted(ids) == sorted(each.key for each in made)
 
 
 def test_malformed(simulator: Simulator, client: Client) -> None:

@@ -98,6 +98,18 @@ def test_expired_workflows_come_in_all_forms(client: Client, simulator: Simulato
     assert {each.expectation.outcome for each in (gone, older, newer)} == {"expired"}
 
 
+def test_workflows_of_before_the_platform_have_checks_and_no_decision(client: Client, simulator: Simulator) -> None:
+    liked, disliked = simulator.create(2, outcomes=["v3.all_passed", "v3.no_match"])
+
+    found = client.workflow(disliked).json()
+
+    assert not {"decision", "steps"} & found.keys()
+    assert found["capabilities"]["similarity"][0]["decision"]["details"]["label"] == "NO_MATCH"
+    assert client.workflow(disliked, "/steps").status_code == 404
+    assert (liked.expectation.outcome, disliked.expectation.outcome) == ("warning", "rejected")
+    assert not liked.suffers("corrected")
+
+
 @pytest.mark.parametrize("outcome", [each.name for each in CATALOGUE if each.expected in {"rejected", "warning"}])
 def test_details_tell_what_is_expected(client: Client, simulator: Simulator, outcome: str) -> None:
     [execution] = simulator.create(outcomes=[outcome])

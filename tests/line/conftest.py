@@ -81,13 +81,13 @@ class Hand:
 
     def work(self, table: WorkTable, row_id: UUID) -> Work:
         """One row's turn, as its task takes it."""
-        keys, outlet = self.tools.settings.keys, self.tools.outlet
+        outlet = self.tools.outlet
 
         def step(conn: Connection, attempt: int) -> None:
             if table == "callbacks":
-                fetch(conn, self.tools.jumio, row_id, attempt=attempt, keys=keys, outlet=outlet)
+                fetch(conn, row_id, attempt=attempt, tools=self.tools)
             elif table == "images":
-                store_image(conn, self.tools.jumio, row_id, attempt=attempt, keys=keys, outlet=outlet)
+                store_image(conn, row_id, attempt=attempt, tools=self.tools)
             else:
                 deliver(conn, row_id, attempt=attempt, destinations=self.tools.destinations)
 

@@ -144,6 +144,24 @@ def test_a_value_and_a_file_at_once_are_refused(tmp_path: Path) -> None:
         Settings.load("", both)
 
 
+def test_an_empty_file_is_not_taken_for_a_secret(tmp_path: Path) -> None:
+    (tmp_path / "paths").touch()
+
+    with pytest.raises(SettingsError, match=r"\ACALLBACK_SECRETS_FILE names an empty file\Z"):
+        Settings.load("receiver", COMPLETE | {"CALLBACK_SECRETS_FILE": str(tmp_path / "paths")})
+
+
+def test_every_problem_with_a_file_and_every_lack_is_in_one_error(tmp_path: Path) -> None:
+    environment = {"ENCRYPTION_KEYS_FILE": str(tmp_path / "absent"), "BROKER_URL_FILE": str(tmp_path), "BIND": "x"}
+
+    with pytest.raises(SettingsError) as caught:
+        Settings.load("worker", COMPLETE | environment | {"BROKER_URL": "", "JUMIO_CLIENT_ID": ""})
+
+    assert [line.split()[0] for line in str(caught.value).splitlines()] == [
+        "BROKER_URL", "ENCRYPTION_KEYS", "JUMIO_CLIENT_ID", "BIND:",
+    ]  # fmt: skip
+
+
 @pytest.mark.parametrize("path", ["absent", "."])
 def test_a_file_that_cannot_be_read_is_named(tmp_path: Path, path: str) -> None:
     with pytest.raises(SettingsError, match=r"\AENCRYPTION_KEYS_FILE cannot be read: \w+"):
@@ -198,11 +216,12 @@ def test_a_secret_is_in_no_repr(name: str) -> None:
     assert PLANTED not in f"{settings!r} {settings!s} {settings.tenants!r}"
 
 
-def test_path_secrets_are_in_no_repr_of_a_tenant() -> None:
-    tenant = Settings.load("", {"CALLBACK_SECRETS": f"{PLANTED},second"}).tenants["default"]
+def test_path_secrets_are_in_no_repr() -> None:
+    settings = Settings.load("", {"CALLBACK_SECRETS": f"{PLANTED},second"})
 
+    tenant = settings.tenants["default"]
     assert [secret.get_secret_value() for secret in tenant.callback_secrets] == [PLANTED, "second"]
-    assert PLANTED not in repr(tenant)
+    assert PLANTED not in f"{tenant!r} {settings!r}"
 
 
 def test_a_role_without_keys_is_told_so() -> None:

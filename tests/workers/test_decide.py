@@ -2,6 +2,7 @@
 
 import random
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 
 from schemas.report import Check, Decision, Report, Step
 from schemas.verdict import Reason, Verdict
-from workers.decide import UndecidedError, decide
+from workers.decide import CONTRADICTION, UndecidedError, decide, reconcile
 
 OUTCOMES = ("passed", "rejected", "warning", "not_executed")
 REPORT = Report("kyx", "w-1", "a-1", "PROCESSED", final=True, expired=False, raw=b"{}")
@@ -162,3 +163,62 @@ def test_whatever_else_changes_makes_another_verdict(change: dict[str, Any]) -> 
 def test_an_equal_verdict_has_an_equal_digest_of_a_hash() -> None:
     assert replace(VERDICT).digest() == VERDICT.digest()
     assert len(VERDICT.digest()) == 32
+
+
+EARLIER, LATER = datetime(2026, 1, 12, tzinfo=UTC), datetime(2026, 1, 13, tzinfo=UTC)
+TOLD = replace(REPORT, family="netverify", status="APPROVED_VERIFIED", decision=PASSED, said_at=EARLIER)
+DENIED = replace(TOLD, status="DENIED_FRAUD", decision=decided("rejected", "DENIED_FRAUD"), said_at=None)
+
+
+def test_one_outcome_of_both_rests_on_the_retrieval() -> None:
+    confirmed = replace(TOLD, decision=decided("passed", "OK", "1.00"), said_at=None)
+
+    verdict = reconcile(TOLD, confirmed)
+
+    assert verdict == decide(confirmed)
+    assert verdict.rests_on == "retrieval"
+
+
+@pytest.mark.parametrize("said_at", [None, EARLIER, EARLIER - timedelta(days=1)])
+@pytest.mark.parametrize(("told", "confirmed"), [(TOLD, DENIED), (DENIED, TOLD)])
+def test_two_outcomes_are_a_contradiction(told: Report, confirmed: Report, said_at: datetime | None) -> None:
+    verdict = reconcile(replace(told, said_at=EARLIER), replace(confirmed, said_at=said_at))
+
+    assert (verdict.outcome, verdict.label, verdict.rests_on) == ("warning", CONTRADICTION, "retrieval")
+    assert [reason.check for reason in verdict.reasons] == ["callback", "retrieval"]
+    assert [reason.label for reason in verdict.reasons] == [decide(told).label, decide(confirmed).label]
+
+
+def test_a_later_word_is_a_correction() -> None:
+    verdict = reconcile(TOLD, replace(DENIED, said_at=LATER))
+
+    assert (verdict.outcome, verdict.label) == ("rejected", "DENIED_FRAUD")
+
+
+def test_a_callback_without_a_time_cannot_be_corrected() -> None:
+    assert reconcile(replace(TOLD, said_at=None), replace(DENIED, said_at=LATER)).label == CONTRADICTION
+
+
+def test_a_check_that_only_the_retrieval_knows_contradicts_nothing() -> None:
+    told = replace(TOLD, checks=(check("passed"),))
+    more = (check("passed"), check("warning", "ALERT", "addressValidation"))
+    doubtful = replace(told, decision=decided("warning", "APPROVED_VERIFIED"), checks=more, said_at=None)
+
+    assert reconcile(told, doubtful) == decide(doubtful)
+    assert reconcile(doubtful, told).label == CONTRADICTION
+    assert reconcile(told, replace(doubtful, decision=REJECTED)).label == CONTRADICTION
+
+
+def test_what_was_told_on_the_way_contradicts_nothing() -> None:
+    assert reconcile(replace(TOLD, final=False, decision=None), DENIED) == decide(DENIED)
+    with pytest.raises(UndecidedError):
+        reconcile(TOLD, replace(DENIED, final=False))
+
+
+@given(told=REPORTS, confirmed=REPORTS.filter(lambda report: report.final))
+def test_only_two_passes_or_a_pass_alone_make_a_pass(told: Report, confirmed: Report) -> None:
+    verdict = reconcile(told, confirmed)
+
+    if verdict.outcome == "passed":
+        assert decide(confirmed).outcome == "passed"
+        assert not told.final or decide(told).outcome == "passed"

@@ -6,6 +6,7 @@ import random
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from types import SimpleNamespace
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -53,6 +54,11 @@ class Shelf:
     keys: KeyRing
     jumio: FakeJumio = field(default_factory=FakeJumio)
 
+    def tools(self) -> Any:
+        """As much of a worker's as this step needs."""
+        settings = SimpleNamespace(keys=self.keys)
+        return SimpleNamespace(jumio={"default": self.jumio}, legacy={}, settings=settings, outlet=OUTLET)
+
     def __post_init__(self) -> None:
         self.conn.execute(
             "INSERT INTO pipeline.workflows (tenant, family, workflow_key, account_id, user_reference, status, outcome,"
@@ -72,7 +78,7 @@ class Shelf:
         """As the task does it."""
 
         def step(conn: Connection, attempt: int) -> None:
-            store_image(conn, {"default": self.jumio}, image_id, attempt=attempt, keys=self.keys, outlet=OUTLET)
+            store_image(conn, image_id, attempt=attempt, tools=self.tools())
 
         def park(conn: Connection, attempt: int, error: str) -> None:
             settle(conn, image_id, attempt=attempt, state="parked", error=error, outlet=OUTLET)
@@ -255,7 +261,7 @@ def test_an_attempt_that_overslept_stores_nothing(shelf: Shelf) -> None:
     image_id = shelf.want("FRONT", JPEG)
     shelf.conn.execute("UPDATE pipeline.images SET attempts = 2")
 
-    store_image(shelf.conn, {"default": shelf.jumio}, image_id, attempt=1, keys=shelf.keys, outlet=OUTLET)
+    store_image(shelf.conn, image_id, attempt=1, tools=shelf.tools())
 
     assert shelf.image(image_id)["state"] == "wanted"
     assert store.rows(shelf.conn, "images", "get_blob", {"id": image_id}) == []

@@ -1,20 +1,14 @@
 """Details and steps of a KYX workflow -> a report. Pure, and tolerant by every rule of protocol.md D.5."""
 
-import re
 from typing import Any
 
-from schemas.callbacks.kyx import EXPIRED, FINAL
-from schemas.report import Check, Decision, Identity, Outcome, Part, Report, Step
+from schemas.callbacks import lenient
+from schemas.callbacks.kyx import EXPIRED, FINAL, OUTCOMES, UNDERWAY
+from schemas.callbacks.lenient import Object, Reader, tidy
+from schemas.report import Check, Decision, Identity, Part, Report, Step
 from workers.errors import JumioAnswerError, JumioNotReadyError, MismatchError
-from workers.jumio.lenient import Object, Reader, canonical, read_object, tidy
+from workers.jumio.lenient import canonical, read_object
 
-# The one closed set of Jumio's (protocol.md D.2): any other word is for a person to look at.
-OUTCOMES: dict[str, Outcome] = {
-    "PASSED": "passed",
-    "REJECTED": "rejected",
-    "WARNING": "warning",
-    "NOT_EXECUTED": "not_executed",
-}
 # protocol.md D.2. Others are kept as well; they are only noted.
 CAPABILITIES = frozenset(
     {
@@ -23,10 +17,24 @@ CAPABILITIES = frozenset(
         "braCpfValidation", "biometricVerification",
     }
 )  # fmt: skip
-CLASSIFIER = re.compile(r"[A-Z0-9_]{1,64}", re.ASCII)
+# protocol.md D.1, with those of the newer documents.
+_MEMBERS = {
+    "details": frozenset(
+        {
+            "createdAt", "startedAt", "completedAt", "account", "workflow", "decision", "steps", "credentials",
+            "capabilities", "wipedOutAt", "captureClient", "feedback", "timestamp",
+        }
+    ),
+    "workflow": frozenset(
+        {
+            "id", "href", "status", "definitionKey", "userReference", "customerInternalReference",
+            "originalDefinitionKey", "reportingCriteria", "childIds", "parentId",
+        }
+    ),
+}  # fmt: skip
+CLASSIFIER = lenient.CLASSIFIER
 # Data that was known before the journey, in JSON (protocol.md C.3).
 _NO_IMAGE = "PREPARED_DATA"
-_MISSPELT = {"UNKOWN": "UNKNOWN", "DRIVING LICENSE": "DRIVING_LICENSE"}
 
 
 def read_report(details: bytes, steps: bytes | None, *, account_id: str, workflow_key: str) -> Report:
@@ -43,6 +51,10 @@ def read_report(details: bytes, steps: bytes | None, *, account_id: str, workflo
     _require_asked(reader, workflow, "workflow", workflow_key)
     _require_asked(reader, reader.object(document, "account"), "account", account_id)
     status = _status(reader, workflow, asked="details")
+    if status not in FINAL and status not in UNDERWAY:
+        reader.note("unknown_status", status)
+    for shown, member in ((document, "details"), (workflow, "workflow")):
+        reader.note_unknown(shown, _MEMBERS[member], code="unknown_member")
 
     return Report(
         family="kyx",
@@ -62,6 +74,7 @@ def read_report(details: bytes, steps: bytes | None, *, account_id: str, workflo
         steps=_steps(reader, groups or {}),
         identities=_identities(reader, document),
         parts=_parts(reader, document),
+        provisional=_is_searching(reader, document),
         oddities=reader.oddities,
     )
 
@@ -175,8 +188,8 @@ def _identities(reader: Reader, document: Object) -> tuple[Identity, ...]:
 
 def _identity(reader: Reader, data: Object) -> Identity:
     return Identity(
-        document_type=_spelt(reader.word(data, "type")),
-        document_subtype=_spelt(reader.word(data, "subType")),
+        document_type=reader.kind(data, "type", ()),
+        document_subtype=reader.kind(data, "subType", ()),
         issuing_country=reader.word(data, "issuingCountry"),
         first_name=reader.text(data, "firstName"),
         last_name=reader.text(data, "lastName"),
@@ -187,8 +200,11 @@ def _identity(reader: Reader, data: Object) -> Identity:
     )
 
 
-def _spelt(word: str | None) -> str | None:
-    return _MISSPELT.get(word, word) if word else None
+def _is_searching(reader: Reader, document: Object) -> bool:
+    """Whether Jumio still compares the face with those of others, which may add a finding later (protocol.md C.5)."""
+    entries = reader.objects(reader.object(document, "capabilities"), "imageChecks")
+    searches = [reader.object(reader.object(entry, "data"), "faceSearchFindings") for entry in entries]
+    return any((reader.word(search, "status") or "").upper() == "PENDING" for search in searches)
 
 
 def _parts(reader: Reader, document: Object) -> tuple[Part, ...]:

@@ -34,6 +34,11 @@ class Answer:
     body: bytes = b""
     retry_after: float | None = None
 
+    @property
+    def is_away(self) -> bool:
+        """It says nothing against the question itself: worth another try."""
+        return self.status in _AWAY or self.status >= HTTPStatus.INTERNAL_SERVER_ERROR
+
 
 class Http:
     """The HTTP client of one process. Made after the fork: children must not share a TLS connection."""
@@ -87,10 +92,7 @@ def require_ok(answer: Answer, *, asked: str) -> bytes:
         return answer.body
     if status == HTTPStatus.NOT_FOUND:
         raise JumioNotFoundError(asked, f"answered {status}")
-    if (
-        status in {HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.REQUEST_TIMEOUT}
-        or status >= HTTPStatus.INTERNAL_SERVER_ERROR
-    ):
+    if answer.is_away:
         wish = () if answer.retry_after is None else (answer.retry_after,)
         raise JumioAwayError(asked, f"answered {status}", *wish)
     if status < HTTPStatus.BAD_REQUEST:

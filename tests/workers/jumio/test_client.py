@@ -2,9 +2,11 @@
 
 import json
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from uuid import uuid4
 
 import psycopg
 import pytest
@@ -12,6 +14,8 @@ import pytest
 from schemas.sealing import KeyRing
 from tests.workers.jumio.scripted import Asked, Script, Server, reply, tenant_at
 from workers.errors import JumioAnswerError, JumioNotFoundError, JumioRefusedError, UnreadableError
+from workers.jumio.breaker import Breaker, ClosedError
+from workers.jumio.budget import Budget, BudgetError, Fleet, spacing
 from workers.jumio.client import Jumio
 from workers.jumio.token import Tokens
 from workers.jumio.transport import Http
@@ -190,3 +194,65 @@ def test_a_classifier_is_capital_letters(
 ) -> None:
     with pytest.raises(UnreadableError):
         jumio_at(serve(FakeJumio()), http, keys).image(conn, ACCOUNT, CREDENTIAL, bad)
+
+
+def polite(server: Server, http: Http, keys: KeyRing, broker_url: str) -> Jumio:
+    tenant = tenant_at(server.url, name=f"polite-{uuid4()}")
+    budget = Budget(tenant, Fleet(broker_url, processes=1))
+    return Jumio(tenant, http, Tokens(tenant, http, keys), budget, Breaker(tenant, http))
+
+
+def test_every_question_but_the_one_for_a_token_has_its_turn(
+    serve: Serve, http: Http, keys: KeyRing, conn: psycopg.Connection, broker_url: str
+) -> None:
+    fake = FakeJumio()
+    server = serve(fake)
+    jumio = polite(server, http, keys, broker_url)
+    began = time.monotonic()
+
+    for _ in range(4):
+        jumio.details(conn, ACCOUNT, WORKFLOW)
+    fake.good.clear()
+    jumio.image(conn, ACCOUNT, CREDENTIAL, "FRONT")
+
+    # Six questions and two tokens, after one slot's wait for a budget that is new.
+    assert len(server.asked) == 8
+    assert time.monotonic() - began >= 5 * spacing(15)
+
+
+def test_a_429_pauses_every_question_and_costs_no_attempt(
+    serve: Serve, http: Http, keys: KeyRing, conn: psycopg.Connection, broker_url: str
+) -> None:
+    fake = FakeJumio()
+    server = serve(fake)
+    jumio = polite(server, http, keys, broker_url)
+    jumio.status(conn, ACCOUNT, WORKFLOW)
+    fake.body = reply(429, Path("tests/fixtures/errors/kyx_429.json").read_bytes(), retry_after="17")
+
+    with pytest.raises(BudgetError) as raised:
+        jumio.details(conn, ACCOUNT, WORKFLOW)
+    assert raised.value.retry_after == 17.0
+    for _ in range(3):
+        with pytest.raises(BudgetError):
+            jumio.image(conn, ACCOUNT, CREDENTIAL, "FRONT")
+    assert len(server.of("/api/v1/")) == 2
+
+
+def test_an_open_breaker_is_asked_before_a_token_is(
+    serve: Serve, http: Http, keys: KeyRing, conn: psycopg.Connection, broker_url: str
+) -> None:
+    fake = FakeJumio()
+    fake.always_401 = True
+    server = serve(fake)
+    jumio = polite(server, http, keys, broker_url)
+    for _ in range(5):
+        with pytest.raises((JumioRefusedError, ClosedError)):
+            jumio.details(conn, ACCOUNT, WORKFLOW)
+    before = len(server.asked)
+
+    for _ in range(5):
+        with pytest.raises(ClosedError):
+            jumio.details(conn, ACCOUNT, WORKFLOW)
+
+    assert len(server.asked) == before
+    conn.execute("DELETE FROM pipeline.breakers")

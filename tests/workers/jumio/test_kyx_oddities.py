@@ -224,3 +224,38 @@ def test_oddities_are_few_and_hold_no_values() -> None:
 
     assert len(report.oddities) == 50
     assert not any("Connell" in code for code in report.oddities)
+
+
+@pytest.mark.parametrize("status", ["PENDING", "pending", " Pending "])
+@pytest.mark.parametrize("findings", [[], "w-2", ["w-2"], None])
+def test_a_face_search_that_is_not_done_makes_a_report_provisional(status: str, findings: object) -> None:
+    search = {"status": status, "findings": findings}
+    entries = [{"decision": {"type": "PASSED"}, "data": data} for data in ({}, {"faceSearchFindings": search})]
+
+    report = read(minimal(capabilities={"imageChecks": entries}))
+
+    assert report.provisional
+    assert report.oddities == ()
+
+
+@pytest.mark.parametrize(
+    "search", [None, {}, [], "PENDING", {"status": "DONE"}, {"status": ["PENDING"]}, {"findings": []}]
+)
+def test_any_other_face_search_does_not(search: object) -> None:
+    entry = {"decision": {"type": "PASSED"}, "data": {"faceSearchFindings": search}}
+
+    assert not read(minimal(capabilities={"imageChecks": entry})).provisional
+
+
+def test_unknown_members_and_statuses_are_noted_by_name() -> None:
+    report = read(minimal(gait=1, workflow={"id": WORKFLOW, "status": "QUEUED", "mood": "good"}))
+
+    assert report.oddities == ("unknown_status:QUEUED", "unknown_member:gait", "unknown_member:mood")
+
+
+def test_a_member_that_says_two_things_is_no_answer() -> None:
+    twice = b'{"workflow": {"status": "PROCESSED"}, "decision": {"type": "%s"}, "decision": {"type": "PASSED"}}'
+
+    with pytest.raises(JumioAnswerError):
+        read_report(twice % b"REJECTED", None, account_id=ACCOUNT, workflow_key=WORKFLOW)
+    assert read_report(twice % b"PASSED", None, account_id=ACCOUNT, workflow_key=WORKFLOW).decision is not None

@@ -81,6 +81,11 @@ def test_each_status_means_one_error(serve: Serve, http: Http, status: int, erro
     assert len(server.asked) == 1
 
 
+@pytest.mark.parametrize("status", [status for status, _ in STATUSES])
+def test_an_answer_knows_whether_its_sender_is_away(status: int) -> None:
+    assert Answer(status).is_away is (dict(STATUSES)[status] is JumioAwayError)
+
+
 def test_a_refusal_tells_the_operator_what_to_check() -> None:
     with pytest.raises(JumioRefusedError, match="JUMIO_USER_AGENT"):
         require_ok(Answer(403), asked="details")

@@ -1,0 +1,49 @@
+"""What Jumio sent that this release does not know: kinds, how often, and a masked example of each."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from psycopg import Connection
+from psycopg.rows import dict_row
+from rich.console import Group
+from rich.table import Table
+from rich.text import Text
+
+from schemas.sql.queries import query
+
+Row = dict[str, Any]
+
+NOTHING = "nothing unknown has been seen"
+_HEADINGS = ("what", "family", "tenant", "first seen", "last seen", "times", "example")
+
+
+def read_drift(conn: Connection, *, days: int | None = None) -> list[Row]:
+    """The kinds that were seen within so many days, or ever; the latest first; as JSON types."""
+    found = _rows(conn, "list_drift", days=days)
+    for row in found:
+        row |= {name: row[name].isoformat() for name in ("first_seen_at", "last_seen_at")}
+    return found
+
+
+def read_totals(conn: Connection) -> list[Row]:
+    """For each tenant and family: how many kinds, how often in all, and when the newest kind came (epoch)."""
+    return _rows(conn, "drift_totals")
+
+
+def render_drift(found: Sequence[Row], totals: Sequence[Row]) -> Group | Text:
+    """The same for people."""
+    if not found:
+        return Text(NOTHING)
+    table = Table(*_HEADINGS, box=None, pad_edge=False, header_style="bold")
+    for row in found:
+        first, last = (row[name][:16].replace("T", " ") for name in ("first_seen_at", "last_seen_at"))
+        cells = (row["what"], row["family"], row["tenant"], first, last, str(row["times"]), row["example"])
+        # As Text, because brackets of an example would be read as markup.
+        table.add_row(*(Text(cell) for cell in cells))
+    summary = [f"{row['tenant']}, {row['family']}: {row['kinds']} kinds, {row['times']:.0f} times" for row in totals]
+    return Group(table, Text("\n".join(["", "ever seen:", *summary])))
+
+
+def _rows(conn: Connection, name: str, **values: object) -> list[Row]:
+    with conn.cursor(row_factory=dict_row) as cursor:
+        return cursor.execute(query("drift", name), values).fetchall()

@@ -1,0 +1,122 @@
+"""Netverify Authentication: the same person again, by the face alone (protocol.md A.4, C.7)."""
+
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+
+from schemas.callbacks.callback import Callback, is_id
+from schemas.callbacks.family import Form, Host
+from schemas.callbacks.forms import UNDERWAY, as_object, first, raw_form, require_key, require_status, stage_of
+from schemas.callbacks.lenient import (
+    CLASSIFIER,
+    Object,
+    Reader,
+    UnreadableAnswerError,
+    canonical,
+    distinct_parts,
+    numbered_parts,
+    read_object,
+    require_same,
+    require_short,
+)
+from schemas.report import Check, Decision, Family, Outcome, Part, Report
+from schemas.verdict import Row
+
+NAME: Family = "authentication"
+HOST: Host = "legacy"
+
+RESULTS: Mapping[str, tuple[Outcome, str]] = {
+    "PASSED": ("passed", "The face is that of the enrolment, and alive."),
+    "FAILED": ("rejected", "The face is not that of the enrolment, or not alive."),
+    "INVALID": ("rejected", "No guide explains it; what is certain is that nobody was recognised."),
+    "EXPIRED": ("expired", "Not finished in 15 minutes, or displaced by a newer one of the same enrolment."),
+}
+_FIELDS = (
+    "callBackType", "transactionReference", "enrollmentTransactionReference", "transactionResult", "transactionDate",
+    "callbackDate", "scanSource", "idScanImageFace", "images", "livenessImages", "userReference",
+)  # fmt: skip
+_MEMBERS = frozenset({*_FIELDS, "timestamp", "updatedAt"})
+_LIVENESS = "LIVENESS_"
+
+
+def recognises(form: Form) -> bool:
+    if form.get("callbacktype"):
+        return first(form, "callbacktype").upper() == "NETVERIFY_AUTHENTICATION"
+    return bool(form.get("enrollmenttransactionreference") and form.get("transactionresult"))
+
+
+def read(form: Form) -> Callback:
+    key = require_key(form, "transactionreference")
+    reader = Reader()
+    found = as_object(form, reader, fields=_FIELDS, embedded=())
+    status = require_status(reader.word(found, "transactionResult"))
+    said_at = reader.time(found, "callbackDate")
+    told = _report(reader, found, key, status=status, raw=raw_form(form), said_at=said_at)
+    return Callback(NAME, key, "", status, stage_of(status, RESULTS), said_at, told)
+
+
+def reads(key: str) -> Mapping[str, str]:
+    return {"authentication": f"/authentications/{key}"}
+
+
+def report(documents: Mapping[str, bytes | None], key: str) -> Report:
+    body = documents.get("authentication")
+    if body is None:
+        raise UnreadableAnswerError("authentication", "is not there")
+    reader = Reader()
+    document = read_object(body, asked="authentication")
+    require_same(reader, document, "transactionReference", key)
+    reader.note_unknown(document, _MEMBERS, code="unknown_member")
+    status = require_short(reader.word(document, "transactionResult"), asked="authentication")
+    raw, said_at = canonical({"authentication": document}), reader.time(document, "updatedAt")
+    return _report(reader, document, key, status=status, raw=raw, said_at=said_at)
+
+
+def image_path(key: str, classifier: str) -> str:
+    """Raises ValueError for what may not stand in a path."""
+    if not is_id(key) or not CLASSIFIER.fullmatch(classifier):
+        raise ValueError("neither a reference nor a classifier")
+    number = classifier.removeprefix(_LIVENESS)
+    return f"/authentications/{key}/images/" + (f"liveness/{number}" if number != classifier else classifier.lower())
+
+
+def vocabulary() -> Iterator[Row]:
+    for status, (outcome, remark) in RESULTS.items():
+        yield Row(NAME, status, "", outcome, remark)
+    yield Row(NAME, "any other word", "", "warning", "Unknown words are for a person to look at.")
+    yield Row(NAME, ", ".join(sorted(UNDERWAY)), "", None, "Not done yet: kept and shown, never a verdict.")
+
+
+def _report(reader: Reader, found: Object, key: str, *, status: str, raw: bytes, said_at: datetime | None) -> Report:
+    if status not in RESULTS and status not in UNDERWAY:
+        reader.note("unknown_status", status)
+    outcome, _ = RESULTS.get(status, ("warning", ""))
+    checked: Outcome = "not_executed" if outcome == "expired" else outcome
+    return Report(
+        family=NAME,
+        workflow_key=key,
+        account_id="",
+        status=status,
+        final=status not in UNDERWAY,
+        expired=outcome == "expired",
+        raw=raw,
+        decision=None if status in UNDERWAY else Decision(outcome, status),
+        user_reference=reader.word(found, "userReference"),
+        started_at=reader.time(found, "transactionDate"),
+        checks=() if status in UNDERWAY else (Check("authentication", (key,), checked, status),),
+        parts=distinct_parts(_parts(reader, found, key)),
+        said_at=said_at,
+        oddities=reader.oddities,
+    )
+
+
+def _parts(reader: Reader, found: Object, key: str) -> Iterator[Part]:
+    """The callback names the face by its field, the retrieval API by a classifier."""
+    for image in (*reader.images(found, "idScanImageFace"), *reader.images(found, "images")):
+        classifier = (image.classifier or "FACE").upper()
+        if not CLASSIFIER.fullmatch(classifier):
+            reader.note("not_classifier", "images")
+            continue
+        if classifier != "FACE":
+            reader.note("unknown_classifier", classifier)
+        yield Part(key, "SELFIE", classifier, image.offered)
+    yield from numbered_parts(reader, found, "livenessImages", Part(key, "FACEMAP", _LIVENESS, offered=True))

@@ -1,0 +1,147 @@
+"""What Netverify found besides the document: the person, and the additional checks (protocol.md A.3, C.7)."""
+
+from collections.abc import Mapping
+
+from schemas.callbacks.lenient import Object, Reader, tidy
+from schemas.report import Check, Detail, Outcome, Reason
+
+SIMILARITIES: Mapping[str, Outcome] = {
+    "MATCH": "passed",
+    "NO_MATCH": "rejected",
+    "NOT_MATCH": "rejected",  # as the KYX tables spell it
+    "NOT_POSSIBLE": "warning",
+}
+# Seen beside validity true; any other reason is one for false.
+_NO_REASON = {None, "VALID"}
+_ANSWERS: Mapping[str, Outcome] = {
+    "POSITIVE_RESULT": "passed",
+    "PARTIAL_RESULT": "warning",
+    "NEGATIVE_RESULT": "rejected",
+    "CHECK_NOT_DONE": "not_executed",
+}
+_ANSWERED = frozenset({"addressValidation", "proofOfResidency", "personalNumberValidation"})
+# Two words for one thing (protocol.md D.5).
+_DONE = frozenset({"DONE", "SUCCESS"})
+_CODES = (
+    "100 102 103 104 105 106 107 108 109 110 111 112 113 114 115 116 118 200 201 202 205 206 207 208 209 210 211 213 "
+    "214 300"
+)
+_REJECT_CODES = frozenset(_CODES.split())
+
+
+def person_checks(reader: Reader, found: Object, key: str) -> list[Check]:
+    """None where the person check was off; where it cannot be read, a person has to look."""
+    value = found.get("identityVerification")
+    if value in (None, "", [], {}):
+        return []
+    entries = reader.objects(found, "identityVerification")
+    if len(entries) != 1:
+        return [Check("similarity", (key,), "warning", "UNREADABLE")]
+    return [_similarity(reader, entries[0], key), _liveness(reader, entries[0], key)]
+
+
+def _similarity(reader: Reader, entry: Object, key: str) -> Check:
+    word = reader.word(entry, "similarity")
+    if word not in SIMILARITIES:
+        reader.note("unknown_word" if word else "no_word", "similarity")
+    return Check("similarity", (key,), SIMILARITIES.get(word or "", "warning"), word or "NO_SIMILARITY")
+
+
+def _liveness(reader: Reader, entry: Object, key: str) -> Check:
+    valid, reason = reader.truth(entry, "validity"), reader.word(entry, "reason")
+    if valid is None:
+        reader.note("unknown_word", "validity")
+        return Check("liveness", (key,), "warning", reason or "NO_VALIDITY")
+    if not valid:
+        return Check("liveness", (key,), "rejected", reason or "INVALID")
+    if reason not in _NO_REASON:
+        reader.note("contradicts", "reason")
+        return Check("liveness", (key,), "warning", reason or "INVALID")
+    return Check("liveness", (key,), "passed", "VALID")
+
+
+def additional_checks(reader: Reader, found: Object, key: str) -> list[Check]:
+    """Screening and the like; what cannot be read is for a person to look at."""
+    value = found.get("additionalChecks")
+    if value in (None, "", [], {}):
+        return []
+    if not isinstance(value, dict):
+        reader.note("not_object", "additionalChecks")
+        return [Check("additionalChecks", (key,), "warning", "UNREADABLE")]
+    return [
+        Check(tidy(name), (key,), *_additional(reader, name, entry))
+        for name in value
+        for entry in reader.objects(value, name)
+    ]
+
+
+def is_searching(reader: Reader, found: Object) -> bool:
+    """Whether Jumio still compares the face with those of others, which may add a finding later."""
+    checks = reader.object(found, "additionalChecks") if isinstance(found.get("additionalChecks"), dict) else {}
+    return any(
+        (reader.word(entry, "status") or "").upper() == "PENDING"
+        for entry in reader.objects(checks, "faceSearchFindings")
+    )
+
+
+def _additional(reader: Reader, name: str, entry: Object) -> tuple[Outcome, str]:
+    if name == "watchlistScreening":
+        return _screening(reader, entry)
+    if name == "faceSearchFindings":
+        return _face_search(reader, entry)
+    if name not in _ANSWERED:
+        reader.note("unknown_capability", name)
+    word = reader.word(entry, "searchResults")
+    outcome = _ANSWERS.get(word or "")
+    if outcome is None:
+        reader.note("unknown_word" if word else "no_word", name)
+    why = reader.word(entry, "searchResponse") or reader.word(entry, "searchReason")
+    return outcome or "warning", (why if outcome == "not_executed" else None) or word or "NO_RESULT"
+
+
+def _screening(reader: Reader, entry: Object) -> tuple[Outcome, str]:
+    """OK and ALERT are what the KYX family calls the same."""
+    status = reader.word(entry, "searchStatus") or "NO_STATUS"
+    if status == "NOT_DONE":
+        return "not_executed", status
+    if status not in _DONE:
+        if status != "ERROR":
+            reader.note("unknown_word", "searchStatus")
+        return "warning", status
+    hits = reader.word(entry, "searchResults")
+    if hits is None or not (hits.isascii() and hits.isdigit()):
+        reader.note("not_number", "searchResults")
+        return "warning", "NO_RESULT"
+    return ("warning", "ALERT") if hits.strip("0") else ("passed", "OK")
+
+
+def _face_search(reader: Reader, entry: Object) -> tuple[Outcome, str]:
+    status = (reader.word(entry, "status") or "NO_STATUS").upper()
+    if status in {"PENDING", "ERROR"}:
+        return "not_executed", status
+    if status not in _DONE:
+        reader.note("unknown_word", "faceSearchFindings")
+        return "warning", status
+    # A text where there is one, a list of several, left out where there is none.
+    return ("passed", "OK") if entry.get("findings") in (None, "", [], "N/A") else ("warning", "REPEATED_FACE")
+
+
+def reject_reasons(reader: Reader, found: Object) -> tuple[Reason, ...]:
+    """The same from an object, a list or nothing, with details that are an object, a list, empty or left out."""
+    return tuple(_reason(reader, entry) for entry in reader.objects(found, "rejectReason") if entry)
+
+
+def _reason(reader: Reader, entry: Object) -> Reason:
+    code = reader.word(entry, "rejectReasonCode")
+    if code not in _REJECT_CODES:
+        reader.note("unknown_word" if code else "no_word", "rejectReasonCode")
+    details = [
+        Detail(reader.word(detail, "detailsCode") or "", reader.word(detail, "detailsDescription") or "")
+        for detail in reader.objects(entry, "rejectReasonDetails")
+    ]
+    return Reason(
+        check="document",
+        label=reader.word(entry, "rejectReasonDescription") or code or "NO_LABEL",
+        code=code,
+        details=tuple(detail for detail in details if detail.code or detail.label),
+    )
