@@ -16,10 +16,10 @@ def explain_source(conn: Connection, address: IPv4Address | IPv6Address, setting
     with conn.cursor(row_factory=class_row(Sighting)) as cursor:
         stored = cursor.execute(query("sources", "read_addresses")).fetchall()
     judgement = explain(address, stored, settings, datetime.now(UTC))
-    return judgement.verdict == "admitted", f"{address} would be {_sentence(judgement)}"
+    return judgement.verdict == "admitted", f"{address} would be {_sentence(judgement, stored=bool(stored))}"
 
 
-def _sentence(judgement: Judgement) -> str:
+def _sentence(judgement: Judgement, *, stored: bool) -> str:
     evidence = judgement.evidence
     match evidence["rule"]:
         case "dns":
@@ -28,6 +28,8 @@ def _sentence(judgement: Judgement) -> str:
             return f"admitted: it is in {evidence['network']} of SOURCE_EXTRA"
         case "observe":
             return "admitted, because SOURCE_CHECK is observe; under enforce it would be refused"
+        case "unverified" if stored:
+            return "kept as unverified: DNS answered, but nothing that SOURCE_HOSTS and SOURCE_ALLOW_PRIVATE accept"
         case "unverified":
             return "kept as unverified: DNS has never answered; check DNS_SERVERS and SOURCE_HOSTS"
         case _:

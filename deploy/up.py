@@ -1,7 +1,9 @@
 """Everything in one command, for development: services where no URL is set, then receiver, relay and worker."""
 
 import signal
+import socket
 import sys
+import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -28,11 +30,11 @@ _START_SECONDS = 60.0
 # How long to wait for a first DNS answer: without one callbacks are kept too, but judged later.
 _DNS_SECONDS = 15.0
 _WATCH_SECONDS = 0.5
+_OPERATORS = ("SOURCE_ALLOW_PRIVATE", "SOURCE_CHECK", "SOURCE_EXTRA", "SOURCE_HOSTS", "SUBSCRIBER_PRIVATE_CIDRS")
 # How long finished work may take to end in order.
 _GRACE_SECONDS = 30.0
 # `up --with-simulator` shows a workflow every two seconds: alive, and readable.
 _SIMULATOR_RATE = 0.5
-_SIMULATOR_BATCH = 10
 
 
 class StartError(Exception):
@@ -56,19 +58,47 @@ def run_up(data: Path | None, *, with_simulator: bool) -> None:
     environment = development_environment()
     try:
         with ExitStack() as stack:
-            simulator = stack.enter_context(Simulator()) if with_simulator else None
+            simulator = stack.enter_context(_simulator(environment)) if with_simulator else None
             if simulator:
                 environment |= simulator.environment()
+                environment.pop("JUMIO_TENANTS_FILE", None)
             line = stack.enter_context(running_line(data or default_folder(), environment))
+            if simulator:
+                stack.enter_context(_playing(simulator, f"{line.url}/callbacks/default"))
             sys.stdout.write(f"ready {line.url}\n")
             sys.stdout.flush()
             while True:
-                if simulator:
-                    simulator.play(f"{line.url}/callbacks/default", _SIMULATOR_BATCH, rate=_SIMULATOR_RATE)
                 time.sleep(_WATCH_SECONDS)
+                line.services.check()
                 line.processes.check()
     except KeyboardInterrupt:
         log.info("up.stopped")
+
+
+def _simulator(environment: Mapping[str, str]) -> Simulator:
+    """Invented workflows are not for a database that anyone believes."""
+    if environment.get("ENV", "").lower() == "production":
+        raise SettingsError("a simulated Jumio is not for ENV=production")
+    return Simulator(seed=str(time.time_ns()))
+
+
+@contextmanager
+def _playing(simulator: Simulator, callback_url: str) -> Iterator[None]:
+    """Workflows keep coming, beside whatever else is to be watched."""
+    ended = threading.Event()
+
+    def play() -> None:
+        while not ended.is_set():
+            simulator.play(callback_url, 1, rate=None)
+            ended.wait(1 / _SIMULATOR_RATE)
+
+    thread = threading.Thread(target=play, name="simulated callbacks")
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
 
 
 @contextmanager
@@ -83,7 +113,7 @@ def running_line(folder: Path, environment: Mapping[str, str], *, logs: Path | N
     ) as services:
         complete = _complete(environment, services, folder)
         settings = Settings.load("worker", complete)
-        write_services_env(folder, _urls(settings, services))
+        write_services_env(folder, _urls(settings, services), more=_operators_settings(environment, folder))
         with psycopg.connect(settings.database_url.get_secret_value(), autocommit=True) as conn:
             migrate(conn)
         with Processes(complete) as processes:
@@ -157,6 +187,8 @@ def _complete(environment: Mapping[str, str], services: ServiceUrls, folder: Pat
         complete["DATABASE_URL"] = services.database_url
     if services.broker_url:
         complete["BROKER_URL"] = services.broker_url
+    for bind in ("BIND", "METRICS_BIND"):
+        complete[bind] = fixed_bind(complete.get(bind) or str(Settings.model_fields[bind.lower()].default))
     if not _given(environment, "ENCRYPTION_KEYS"):
         complete["ENCRYPTION_KEYS"] = _own_keys(folder / "encryption.keys")
     try:
@@ -164,6 +196,25 @@ def _complete(environment: Mapping[str, str], services: ServiceUrls, folder: Pat
     except SettingsError as error:
         raise SettingsError(f"{error}\nor let a simulated Jumio stand in: jumio-pipeline up --with-simulator") from None
     return complete
+
+
+def fixed_bind(bind: str) -> str:
+    """A free port in place of 0: a receiver that is started again must be where it was said to be."""
+    host, _, port = bind.rpartition(":")
+    if port != "0":
+        return bind
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        probe.bind((host.strip("[]"), 0))
+        return f"{host}:{probe.getsockname()[1]}"
+
+
+def _operators_settings(environment: Mapping[str, str], folder: Path) -> dict[str, str]:
+    """Beside the URLs, what commands such as explain-source and subscriptions need to see things as the line does."""
+    found = {name: environment[name] for name in _OPERATORS if environment.get(name)}
+    if not _given(environment, "ENCRYPTION_KEYS"):
+        found["ENCRYPTION_KEYS_FILE"] = str((folder / "encryption.keys").resolve())
+    return found
 
 
 def _own_keys(path: Path) -> str:

@@ -68,8 +68,8 @@ class Allowlist:
         return observed(judgement) if self._settings.source_check == "observe" else judgement
 
     def knows(self, address: Address) -> bool:
-        """Whether DNS admits the address as of now."""
-        return self.book.find(address, datetime.now(UTC)) is not None
+        """Whether DNS or SOURCE_EXTRA admits the address as of now."""
+        return self._judge(address).verdict == "admitted"
 
     def admitted(self) -> int:
         """How many addresses DNS admits as of now."""

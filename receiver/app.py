@@ -22,12 +22,15 @@ from receiver.watch import Watch
 from schemas.settings import Settings
 
 
-def build_app(settings: Settings, metrics: Metrics) -> ASGIApp:
-    """What listens on BIND. A bare router: a slash is never redirected, and no middleware makes a 500 of anything."""
+def build_app(settings: Settings, metrics: Metrics, allowlist: Allowlist | None = None) -> ASGIApp:
+    """What listens on BIND; a server that limits connections has an allow-list to share.
+
+    A bare router: a slash is never redirected, and no middleware makes a 500 of anything.
+    """
 
     @asynccontextmanager
     async def lifespan(_app: object) -> AsyncIterator[State]:
-        state = _state(settings, metrics)
+        state = _state(settings, metrics, allowlist or Allowlist(settings))
         parts = (state["inbox"], state["watch"], state["allowlist"])
         for part in parts:
             await part.open()
@@ -58,10 +61,10 @@ def build_metrics_app(metrics: Metrics) -> ASGIApp:
     return Guard(Router([Route("/metrics", scrape), Route("/livez", live)], redirect_slashes=False), metrics)
 
 
-def _state(settings: Settings, metrics: Metrics) -> State:
+def _state(settings: Settings, metrics: Metrics, allowlist: Allowlist) -> State:
     url = settings.database_url.get_secret_value()
     process = f"receiver/{socket.gethostname()}/{os.getpid()}"
-    allowlist, room = Allowlist(settings), Room()
+    room = Room()
     metrics.watch("allowlist_addresses", "Addresses that DNS admits.", allowlist.admitted)
     metrics.watch("allowlist_silent_seconds", "Since DNS last gave an address.", lambda: _silence(allowlist))
     return State(

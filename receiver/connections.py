@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
@@ -16,15 +16,15 @@ HEAD_SECONDS = 10.0
 MOST_HEAD_BYTES = 65_536
 # What is half sent when the process must stop has this long to become whole.
 STOP_SECONDS = 3.0
-# Jumio's three to six addresses a region stay far below; a proxy carries everybody.
-MOST_FROM_A_PEER, MOST_FROM_A_PROXY = 32, 1024
+# A stranger needs no more; Jumio's three to six addresses send its bursts, and a proxy carries everybody.
+MOST_FROM_A_STRANGER, MOST_FROM_THE_KNOWN = 32, 1024
 
 
 class Peers:
     """How many connections each address holds."""
 
-    def __init__(self, trusted: Sequence[Network], metrics: Metrics) -> None:
-        self._trusted = trusted
+    def __init__(self, trusted: Sequence[Network], metrics: Metrics, knows: Callable[[Address], bool]) -> None:
+        self._trusted, self._knows = trusted, knows
         self._held: Counter[Address] = Counter()
         self.cut = metrics.cut.labels
 
@@ -33,7 +33,10 @@ class Peers:
         if peer is None:
             return True
         self._held[peer] += 1
-        return self._held[peer] <= (MOST_FROM_A_PROXY if is_in(peer, self._trusted) else MOST_FROM_A_PEER)
+        if self._held[peer] <= MOST_FROM_A_STRANGER:
+            return True
+        known = is_in(peer, self._trusted) or self._knows(peer)
+        return known and self._held[peer] <= MOST_FROM_THE_KNOWN
 
     def leave(self, peer: Address | None) -> None:
         """Count one less."""

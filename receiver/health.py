@@ -44,7 +44,7 @@ async def door(request: Request[State]) -> JSONResponse:
 def durable(state: State) -> Part:
     """Whether a commit was seen lately."""
     seconds = state["inbox"].durable_seconds()
-    if seconds is not None and seconds < DURABLE_SECONDS:
+    if seconds is not None and seconds < DURABLE_SECONDS and not state["inbox"].away:
         return Part(ok=True, reason="committed lately")
     since = "since the start" if seconds is None else f"for {seconds:.0f} s"
     return Part(ok=False, reason=f"nothing was committed {since}: check DATABASE_URL, and run: jumio-pipeline migrate")

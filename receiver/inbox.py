@@ -63,6 +63,11 @@ class Inbox:
         """Whether the writer runs; without it the process must be started anew."""
         return self._writer is not None and not self._writer.done()
 
+    @property
+    def away(self) -> bool:
+        """Whether Postgres is known not to answer right now."""
+        return self._link.away
+
     def durable_seconds(self) -> float | None:
         """Seconds since the last commit; None before the first."""
         return None if self._committed_at is None else _now() - self._committed_at

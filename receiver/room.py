@@ -12,7 +12,8 @@ MOST_ROWS = 10_000
 MOST_BYTES: Mapping[Aside, int] = {"refused": 64 * 1_048_576, "unverified": 256 * 1_048_576}
 # A callback is about 1 KB; with documents' data up to some 10 KB.
 MOST_REFUSED_BODY = 16_384
-REFUSED_A_SECOND = 5
+# A burst that was refused by mistake can be requeued whole; a flood of 2,000 a second leaves a megabyte an hour.
+REFUSED_AT_ONCE, REFUSED_A_SECOND = 200, 5
 
 
 @dataclass(slots=True)
@@ -27,16 +28,17 @@ class Room:
     def __init__(self) -> None:
         self._filled: dict[str, _Filled] = {}
         self._added: dict[str, _Filled] = {}
-        self._second = 0
-        self._this_second = 0
+        self._traces, self._counted_at = float(REFUSED_AT_ONCE), time.monotonic()
 
     def paced(self) -> bool:
-        """Whether one more stranger may leave a trace (a row, a log line) this second."""
-        second = int(time.monotonic())
-        if second != self._second:
-            self._second, self._this_second = second, 0
-        self._this_second += 1
-        return self._this_second <= REFUSED_A_SECOND
+        """Whether one more stranger may leave a trace (a row, a log line) now."""
+        now = time.monotonic()
+        earned = (now - self._counted_at) * REFUSED_A_SECOND
+        self._traces, self._counted_at = min(REFUSED_AT_ONCE, self._traces + earned), now
+        if self._traces < 1:
+            return False
+        self._traces -= 1
+        return True
 
     def take(self, state: Aside, size: int) -> bool:
         """Take room for one row, if there is any."""

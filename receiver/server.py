@@ -15,6 +15,7 @@ import uvicorn
 import uvloop
 from starlette.types import ASGIApp
 
+from receiver.allowlist import Allowlist
 from receiver.app import build_app, build_metrics_app
 from receiver.connections import Connection, Peers, connection_class
 from receiver.lookup import Lookup
@@ -64,10 +65,11 @@ async def serve(settings: Settings, *, ready_file: Path | None = None) -> None:
     Lookup(settings.dns_servers)  # says now what it would say in the lifespan, where a server hides it
     await _refuse_to_lose(settings)
     metrics = Metrics()
-    protocol = connection_class(Peers(settings.trusted_proxies, metrics))
+    allowlist = Allowlist(settings)
+    protocol = connection_class(Peers(settings.trusted_proxies, metrics, allowlist.knows))
     with listener(settings.bind, "BIND") as door, listener(settings.metrics_bind, "METRICS_BIND") as desk:
         servers = (
-            Server(_config(build_app(settings, metrics), protocol, lifespan=True)),
+            Server(_config(build_app(settings, metrics, allowlist), protocol, lifespan=True)),
             Server(_config(build_metrics_app(metrics), protocol, lifespan=False)),
         )
         _stop_on_signals(servers)

@@ -9,6 +9,7 @@ from uuid import uuid4
 
 import psycopg
 import pytest
+import redis
 from psycopg import Connection
 from psycopg.conninfo import make_conninfo
 
@@ -44,6 +45,9 @@ def database_url(services: ServiceUrls) -> Iterator[str]:
 
 @pytest.fixture
 def broker_url(services: ServiceUrls) -> str:
+    """A broker without a key."""
+    with redis.Redis.from_url(services.broker_url) as broker:
+        broker.flushall()
     return services.broker_url
 
 
@@ -73,6 +77,7 @@ def empty(conn: Connection) -> None:
     """DELETE, because TRUNCATE of so many tables takes a hundred times as long."""
     for table in (
         "deliveries", "subscriptions", "events", "image_blobs", "images", "identities", "steps", "checks", "verdicts",
-        "reports", "workflows", "callbacks", "tokens", "breakers", "drift", "source_lookups", "source_addresses", "pulses",
+        "reports", "workflows", "callbacks", "tokens", "breakers", "drift", "source_lookups",
+        "source_addresses", "pulses",
     ):  # fmt: skip
         conn.execute(f"DELETE FROM pipeline.{table}".encode())

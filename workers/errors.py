@@ -6,6 +6,8 @@ class LineError(Exception):
 
     # The word before the colon in last_error: what `requeue --reason` and the runbook know it by.
     code = "line"
+    # What an operator can do about it once it has been given up.
+    advice = ""
 
     def __str__(self) -> str:
         return f"{self.code}: {'; '.join(str(seen) for seen in self.args) or type(self).__doc__}"
@@ -38,24 +40,38 @@ class JumioAwayError(TryAgainError):
     """Jumio did not answer, or answered 429 or 5xx."""
 
     code = "jumio_away"
+    advice = "see Jumio's status page; when it is well again: jumio-pipeline requeue --parked --reason jumio_away"
 
 
 class JumioNotReadyError(TryAgainError):
     """Jumio said that the workflow is done, but does not show its result yet."""
 
     code = "jumio_not_ready"
+    advice = "look the workflow up in Jumio's portal; once it is done: jumio-pipeline requeue --parked"
 
 
 class JumioNotFoundError(TryAgainError):
     """Jumio knows nothing under this id (yet): not ready, deleted, aged out, or another customer's."""
 
     code = "jumio_not_found"
+    advice = (
+        "deleted, aged out, or another customer's: look it up in Jumio's portal, check JUMIO_REGION and the client id; "
+        "if it is there: jumio-pipeline requeue --parked --reason jumio_not_found"
+    )
 
 
 class JumioAnswerError(TryAgainError):
     """Jumio's answer was cut off, too large or not what it should be."""
 
     code = "jumio_answer"
+    advice = "something between us and Jumio changes its answers; then: jumio-pipeline requeue --parked"
+
+
+class TooLargeError(ParkError):
+    """What Jumio sends is larger than what is kept."""
+
+    code = "too_large"
+    advice = "it is not stored; look at it in Jumio's portal"
 
 
 class JumioRefusedError(ParkError):
@@ -82,6 +98,12 @@ class TenantGoneError(ParkError):
     code = "tenant"
 
 
+class TooSlowError(TryAgainError):
+    """The attempt took longer than an attempt may."""
+
+    code = "time_limit"
+
+
 class BusyError(TryAgainError):
     """Another worker wrote a newer result while this one was reading."""
 
@@ -92,6 +114,7 @@ class SubscriberAwayError(TryAgainError):
     """A subscriber did not answer 2xx in time."""
 
     code = "subscriber_away"
+    advice = "mend the subscriber, then: jumio-pipeline requeue --parked --reason subscriber_away"
 
 
 class StreamAwayError(TryAgainError):

@@ -9,7 +9,7 @@ from psycopg import Connection
 from schemas.callbacks.recognise import LEGACY
 from workers import store
 from workers.emit import Outlet, emit
-from workers.errors import JumioAnswerError, JumioNotFoundError
+from workers.errors import JumioAnswerError, JumioNotFoundError, TooLargeError
 from workers.tenants import tenant_of
 from workers.tools import Tools
 
@@ -57,6 +57,12 @@ def store_image(conn: Connection, image_id: UUID, *, attempt: int, tools: Tools)
     log.info("image.stored", workflow_key=image["workflow_key"], media_type=media_type, bytes=len(data))
 
 
+def give_up(conn: Connection, image_id: UUID, *, attempt: int, error: str, outlet: Outlet) -> None:
+    """Too large is `refused` for good; everything else is `parked` for an operator."""
+    state = "refused" if error.startswith(f"{TooLargeError.code}:") else "parked"
+    settle(conn, image_id, attempt=attempt, state=state, error=error, outlet=outlet)
+
+
 def _download(conn: Connection, image: store.Row, tools: Tools) -> bytes:
     if image["family"] in LEGACY:
         legacy = tenant_of(tools.legacy, image["tenant"])
@@ -66,7 +72,7 @@ def _download(conn: Connection, image: store.Row, tools: Tools) -> bytes:
 
 
 def settle(conn: Connection, image_id: UUID, *, attempt: int, state: str, error: str, outlet: Outlet) -> None:
-    """Give an image up, as `missing` or `parked`, with the reason."""
+    """Settle an image that is not to be had, with the reason."""
     [image] = store.rows(conn, "images", "get_image", {"id": image_id})
     with conn.transaction():
         if store.finish(conn, "images", image_id, attempt=attempt, state=state, error=error):

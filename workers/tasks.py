@@ -9,7 +9,7 @@ from workers.app import app
 from workers.broker import PULSE_TASK, TASKS
 from workers.deliver import deliver
 from workers.fetch import fetch
-from workers.images import settle, store_image
+from workers.images import give_up, store_image
 from workers.tools import tools
 from workers.work import Work
 
@@ -32,7 +32,7 @@ def store_image_task(row_id: str) -> None:
         store_image(conn, image_id, attempt=attempt, tools=hand)
 
     def park(conn: Connection, attempt: int, error: str) -> None:
-        settle(conn, image_id, attempt=attempt, state="parked", error=error, outlet=hand.outlet)
+        give_up(conn, image_id, attempt=attempt, error=error, outlet=hand.outlet)
 
     _run(Work("images", image_id, hand.settings.jumio_retry_seconds, step, park))
 

@@ -14,7 +14,7 @@ from schemas.sealing import UnsealError
 from schemas.sql.queries import WorkTable
 from workers import store
 from workers.broker import CLAIM_SECONDS
-from workers.errors import ParkError, TryAgainError, WaitError
+from workers.errors import LineError, ParkError, TooSlowError, TryAgainError, WaitError
 
 log = structlog.get_logger()
 
@@ -48,22 +48,25 @@ class Work:
             return
         try:
             self.step(conn, attempt)
-        except (ParkError, UnreadableCallbackError) as error:
+        except ParkError as error:
+            self._give_up(conn, attempt, _with_advice(error))
+        except UnreadableCallbackError as error:
             self._give_up(conn, attempt, str(error))
         except UnsealError as error:
             self._give_up(conn, attempt, f"unseal: {error}")
         except WaitError as error:
             self._postpone(conn, attempt, str(error), delay=_spread(error.retry_after or _WAIT_SECONDS), forgive=True)
         except TryAgainError as error:
-            self._later(conn, attempt, counted, str(error), at_least=error.retry_after or 0.0)
+            self._later(conn, attempt, counted, error)
         except SoftTimeLimitExceeded:
-            self._later(conn, attempt, counted, "time_limit: the attempt took too long")
+            self._later(conn, attempt, counted, TooSlowError())
 
-    def _later(self, conn: Connection, attempt: int, counted: int, error: str, *, at_least: float = 0.0) -> None:
+    def _later(self, conn: Connection, attempt: int, counted: int, error: TryAgainError) -> None:
         if counted > len(self.schedule):
-            self._give_up(conn, attempt, error)
+            self._give_up(conn, attempt, _with_advice(error))
         else:
-            self._postpone(conn, attempt, error, delay=max(_spread(self.schedule[counted - 1]), at_least))
+            delay = max(_spread(self.schedule[counted - 1]), error.retry_after or 0.0)
+            self._postpone(conn, attempt, str(error), delay=delay)
 
     def _postpone(self, conn: Connection, attempt: int, error: str, *, delay: float, forgive: bool = False) -> None:
         if store.retry(conn, self.table, self.row_id, attempt=attempt, delay=delay, error=error, forgive=forgive):
@@ -75,6 +78,10 @@ class Work:
         else:
             store.finish(conn, self.table, self.row_id, attempt=attempt, state="parked", error=error)
         log.error("work.parked", table=self.table, reason=error, attempt=attempt)
+
+
+def _with_advice(error: LineError) -> str:
+    return f"{error}; {error.advice}" if error.advice else str(error)
 
 
 def _spread(seconds: float) -> float:

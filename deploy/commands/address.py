@@ -1,10 +1,8 @@
 """An IP address as a parameter of a command."""
 
-from ipaddress import IPv4Address, IPv6Address, ip_address
-
 import click
 
-Address = IPv4Address | IPv6Address
+from receiver.source import Address, parse_address
 
 
 class AddressType(click.ParamType[Address]):
@@ -13,10 +11,10 @@ class AddressType(click.ParamType[Address]):
     name = "ip"
 
     def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> Address:
-        try:
-            return ip_address(value)
-        except ValueError:
+        address = parse_address(value)
+        if address is None:
             self.fail(f"{value!r} is not an IP address", param, ctx)
+        return address
 
 
 ADDRESS = AddressType()

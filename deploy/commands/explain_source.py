@@ -4,9 +4,10 @@ import sys
 
 import click
 
-from deploy.commands.address import ADDRESS, Address
+from deploy.commands.address import ADDRESS
 from deploy.commands.session import connection, settings_for
 from deploy.explain import explain_source
+from receiver.source import Address
 
 
 @click.command("explain-source")

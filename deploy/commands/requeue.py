@@ -4,9 +4,10 @@ from uuid import UUID
 
 import click
 
-from deploy.commands.address import ADDRESS, Address
+from deploy.commands.address import ADDRESS
 from deploy.commands.session import Failed, connection, settings_for
 from deploy.requeue import requeue_callback, requeue_parked, requeue_refused
+from receiver.source import Address
 
 
 @click.command("requeue")

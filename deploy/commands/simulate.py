@@ -1,6 +1,7 @@
 """jumio-pipeline simulate."""
 
 import json
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -40,7 +41,7 @@ def command(
     configure_logs()
 
     def announce(environment: Mapping[str, str]) -> None:
-        lines = "".join(f"{name}={value}\n" for name, value in environment.items())
+        lines = "".join(f"{name}={shlex.quote(value)}\n" for name, value in environment.items())
         if env_file:
             env_file.write_text(lines, encoding="utf-8")
         click.echo(lines, nl=False)

@@ -9,6 +9,8 @@ from rich.table import Table
 from deploy.commands.session import Failed, connection, settings_for
 from deploy.subscriptions import SubscriptionError, add, list_all, read_or_create_secret_file, remove
 
+_WIDE = 1000
+
 
 @click.group("subscriptions")
 def command() -> None:
@@ -43,11 +45,14 @@ def list_command() -> None:
     """Show subscribers and what waits for them."""
     with connection(settings_for("operator")) as conn:
         found = list_all(conn)
-    table = Table("id", "url", "types", "since", "delivered", "pending", "parked", box=None, header_style="bold")
+    table = Table(box=None, header_style="bold")
+    for heading in ("id", "url", "types", "since", "delivered", "pending", "parked"):
+        table.add_column(heading, no_wrap=True)
     for each in found:
         types, since = ", ".join(each.types or ["all"]), f"{each.created_at:%Y-%m-%d %H:%M}"
         table.add_row(str(each.id), each.url, types, since, str(each.delivered), str(each.pending), str(each.parked))
-    Console().print(table)
+    # Ids and URLs are there to be copied: whole, however narrow the terminal.
+    Console(width=_WIDE).print(table)
 
 
 @command.command("remove")

@@ -16,7 +16,7 @@ from deploy.simulator.stats import LEGACY
 def show_results(console: Console, found: Found, report: Report, simulator: Simulator, subscriber: Subscriber) -> None:
     """What was decided, why not passed, what was stored, emitted, refused and parked, and how long it took."""
     _show(console, "Decided (compliance.workflows)", ("family", "outcome", "label", "workflows"), _decided(found))
-    _show(console, "Why not passed (compliance.checks)", ("check", "outcome", "label", "workflows"), _failed(found))
+    _show(console, "What spoke against (compliance.checks)", ("check", "outcome", "label", "workflows"), _failed(found))
     _show(console, "Images (compliance.images)", ("state", "media type", "images", "bytes", "reason"), _images(found))
     _show(console, "Events (compliance.events)", ("type", "emitted", "delivered", "streamed"), _events(found))
     _show(console, "Set aside (compliance.callbacks)", ("state", "source", "reason", "callbacks"), _aside(found))

@@ -1,5 +1,6 @@
 """Which user the services run as: Postgres refuses to run as root."""
 
+import hashlib
 import os
 import pwd
 from dataclasses import dataclass
@@ -8,6 +9,8 @@ from pathlib import Path
 from deploy.embedded.errors import EmbeddedRefusedError
 
 READ, SEARCH = 0o4, 0o1
+# For services of a folder below, say, /root or a private temporary one; `DIR/services` points there.
+ELSEWHERE = Path("/var/lib/jumio-pipeline/elsewhere")
 
 
 @dataclass(frozen=True)
@@ -47,20 +50,43 @@ def account_for(data: Path) -> Account | None:
     )
 
 
-def open_folder(folder: Path, account: Account | None) -> None:
-    """Make the way to our own folder passable; the folders above it are not ours to change."""
+def open_folder(folder: Path, account: Account | None) -> Path:
+    """Where the services can live: in our own folder or, if the way to it is closed to their user, in one that is not.
+
+    The folders above ours are not ours to change. Raises EmbeddedRefusedError.
+    """
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     if account is None:
-        return
+        return folder
+    _let_pass(folder, account)
+    if account.closed_door(folder) is None:
+        return folder
+    elsewhere = ELSEWHERE / hashlib.sha256(str(folder).encode()).hexdigest()[:16]
+    try:
+        elsewhere.mkdir(parents=True, exist_ok=True, mode=0o711)
+        _let_pass(elsewhere, account)
+    except OSError as error:
+        raise EmbeddedRefusedError(_closed(folder, account)) from error
+    if account.closed_door(elsewhere) is not None or elsewhere.stat().st_uid != 0:
+        raise EmbeddedRefusedError(_closed(folder, account))
+    pointer = folder / "services"
+    if not pointer.is_symlink():
+        pointer.symlink_to(elsewhere)
+    return elsewhere
+
+
+def _let_pass(folder: Path, account: Account) -> None:
     if folder.stat().st_uid == 0 and not account.may(folder, SEARCH):
         folder.chmod(folder.stat().st_mode | 0o011)  # search, not list: what is secret inside is 0600
+
+
+def _closed(folder: Path, account: Account) -> str:
     door = account.closed_door(folder)
-    if door is not None:
-        raise EmbeddedRefusedError(
-            f"{folder} cannot be reached by user {_name(account)}, which Postgres runs as because it refuses to run as "
-            f"root: {door} is closed to it; choose a folder elsewhere, chmod o+x {door}, run this as an ordinary user, "
-            "or set DATABASE_URL and BROKER_URL"
-        )
+    return (
+        f"{folder} cannot be reached by user {_name(account)}, which Postgres runs as because it refuses to run as "
+        f"root: {door} is closed to it; choose a folder elsewhere, chmod o+x {door}, run this as an ordinary user, "
+        "or set DATABASE_URL and BROKER_URL"
+    )
 
 
 def own(path: Path, account: Account | None) -> None:

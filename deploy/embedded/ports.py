@@ -1,8 +1,9 @@
-"""Starts a service on a free port, again on another one if someone was quicker."""
+"""Starts a service on a free port, on another one if someone was quicker; and again on its own if it died."""
 
 import socket
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import structlog
@@ -18,8 +19,40 @@ READY_SECONDS = 30.0  # crash recovery after kill -9 included
 ATTEMPTS = 5
 
 
-def start(name: str, launch: Callable[[int], Leash], answers: Callable[[int], bool], output: Path) -> tuple[Leash, int]:
-    """The running service and its port, once it has really answered."""
+@dataclass
+class Service:
+    """What runs: its port stays the same when it has to be started again, so that URLs stay true."""
+
+    name: str
+    port: int
+    leash: Leash
+    launch: Callable[[int], Leash]
+    answers: Callable[[int], bool]
+    output: Path
+
+    @property
+    def pid(self) -> int:
+        """Of the service, not of its tether."""
+        return self.leash.pid
+
+    def check(self) -> None:
+        """Start it again if it ended by itself. Raises ServiceFailedError where it does not come up."""
+        code = self.leash.exit_code()
+        if code is None:
+            return
+        log.error("service.exited", service=self.name, exit_code=code, log=str(self.output))
+        self.leash = self.launch(self.port)
+        if not _ready(self.name, self.leash, lambda: self.answers(self.port), self.output):
+            raise _failed(self.name, self.output)
+        log.info("service.restarted", service=self.name, pid=self.pid, port=self.port)
+
+    def stop(self) -> None:
+        """End it and wait for it."""
+        log.info("service.stopped", service=self.name, exit_code=self.leash.let_go())
+
+
+def start(name: str, launch: Callable[[int], Leash], answers: Callable[[int], bool], output: Path) -> Service:
+    """The running service, once it has really answered."""
     for _ in range(ATTEMPTS):
         port = _free_port()
         try:
@@ -28,7 +61,7 @@ def start(name: str, launch: Callable[[int], Leash], answers: Callable[[int], bo
             raise _failed(name, output) from error
         if _ready(name, leash, lambda at=port: answers(at), output):  # type: ignore[misc]
             log.info("service.started", service=name, pid=leash.pid, port=port)
-            return leash, port
+            return Service(name, port, leash, launch, answers, output)
     raise _failed(name, output)
 
 

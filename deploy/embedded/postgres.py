@@ -16,7 +16,7 @@ from deploy.embedded.account import Account, own
 from deploy.embedded.errors import EmbeddedRefusedError, ServiceFailedError
 from deploy.embedded.folder import log_tail, password
 from deploy.embedded.leash import Leash
-from deploy.embedded.ports import start
+from deploy.embedded.ports import Service, start
 from deploy.embedded.wheels import postgres_major, postgres_programs
 
 log = structlog.get_logger()
@@ -45,8 +45,8 @@ SETTINGS = {
 
 
 @contextmanager
-def running(folder: Path, account: Account | None, lock: int) -> Iterator[tuple[str, int]]:
-    """The URL and the postmaster's pid."""
+def running(folder: Path, account: Account | None, lock: int) -> Iterator[tuple[str, Service]]:
+    """The URL and the service."""
     data, output = folder / "postgres", folder / "postgres.log"
     programs = postgres_programs(account)
     if data.exists():
@@ -57,11 +57,11 @@ def running(folder: Path, account: Account | None, lock: int) -> Iterator[tuple[
 
     url = partial(_url, password(folder, "postgres", account))
     launch = partial(_launch, programs / "postgres", data, output, account, lock)
-    leash, port = start("postgres", lambda port: launch(port=port), lambda port: _answers(url(port)), output)
+    service = start("postgres", lambda port: launch(port=port), lambda port: _answers(url(port)), output)
     try:
-        yield url(port), leash.pid
+        yield url(service.port), service
     finally:
-        log.info("service.stopped", service="postgres", exit_code=leash.let_go())
+        service.stop()
 
 
 def end_leftover(data: Path) -> None:

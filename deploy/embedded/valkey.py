@@ -11,7 +11,7 @@ import structlog
 from deploy.embedded.account import Account, own
 from deploy.embedded.folder import password, write_secret
 from deploy.embedded.leash import Leash
-from deploy.embedded.ports import start
+from deploy.embedded.ports import Service, start
 from deploy.embedded.wheels import valkey_server
 
 log = structlog.get_logger()
@@ -32,8 +32,8 @@ maxmemory-policy noeviction
 
 
 @contextmanager
-def running(folder: Path, account: Account | None, lock: int) -> Iterator[tuple[str, int]]:
-    """The URL and the pid."""
+def running(folder: Path, account: Account | None, lock: int) -> Iterator[tuple[str, Service]]:
+    """The URL and the service."""
     data, output = folder / "valkey", folder / "valkey.log"
     data.mkdir(mode=0o700, exist_ok=True)
     own(data, account)
@@ -41,11 +41,11 @@ def running(folder: Path, account: Account | None, lock: int) -> Iterator[tuple[
 
     url = partial(_url, secret)
     launch = partial(_launch, folder, secret, account, lock)
-    leash, port = start("valkey", launch, lambda port: _answers(url(port)), output)
+    service = start("valkey", launch, lambda port: _answers(url(port)), output)
     try:
-        yield url(port), leash.pid
+        yield url(service.port), service
     finally:
-        log.info("service.stopped", service="valkey", exit_code=leash.let_go())
+        service.stop()
 
 
 def _launch(folder: Path, secret: str, account: Account | None, lock: int, port: int) -> Leash:

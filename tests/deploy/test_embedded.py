@@ -26,11 +26,12 @@ from deploy.embedded.wheels import program, reachable
 
 ROOT = Path(__file__).parents[2]
 SERVE = [sys.executable, "-c", """
-import dataclasses, json, sys, time
+import json, sys, time
 from pathlib import Path
 from deploy.embedded.services import embedded_services
 with embedded_services(Path(sys.argv[1])) as services:
-    print(json.dumps(dataclasses.asdict(services)), flush=True)
+    pids = [services.postgres_pid, services.valkey_pid]
+    print(json.dumps({"urls": [services.database_url, services.broker_url], "pids": pids}), flush=True)
     time.sleep(60)
 """]  # fmt: skip
 DISCREET = """
@@ -79,13 +80,14 @@ def alive(pid: int) -> bool:
 
 
 @contextmanager
-def another_process(folder: Path) -> Iterator[tuple[int, ServiceUrls]]:
+def another_process(folder: Path) -> Iterator[tuple[int, ServiceUrls, list[int]]]:
     """Killed at the end, if it was not before."""
     with subprocess.Popen([*SERVE, folder], stdout=subprocess.PIPE, text=True, cwd=ROOT) as process:
         try:
             assert process.stdout is not None
             line = next(line for line in process.stdout if line.startswith("{"))
-            yield process.pid, ServiceUrls(**json.loads(line))
+            said = json.loads(line)
+            yield process.pid, ServiceUrls(*said["urls"]), said["pids"]
         finally:
             process.kill()
 
@@ -156,9 +158,8 @@ def test_a_second_start_names_the_process_that_holds_the_folder(folder: Path) ->
 @on_linux
 @pytest.mark.parametrize("tethers_too", [False, True])
 def test_nothing_outlives_a_killed_parent(folder: Path, *, tethers_too: bool) -> None:
-    with another_process(folder) as (pid, services):
+    with another_process(folder) as (pid, services, pids):
         sql(services.database_url, "CREATE TABLE kept AS SELECT 7 AS number")
-        pids = [services.postgres_pid or 0, services.valkey_pid or 0]
         for victim in [pid, *([int(stat(pid)[1]) for pid in pids] if tethers_too else [])]:
             os.kill(victim, signal.SIGKILL)
 
@@ -248,10 +249,10 @@ def test_another_port_is_tried(folder: Path) -> None:
         ports.append(port)
         return Leash(["sh", "-c", "exit 1" if len(ports) == 1 else "sleep 60"], environment={"PATH": os.defpath})
 
-    leash, port = start("stub", launch, lambda port: ports.index(port) == 1, folder / "log")
-    leash.let_go()
+    service = start("stub", launch, lambda port: ports.index(port) == 1, folder / "log")
+    service.stop()
 
-    assert ports == [ports[0], port]
+    assert ports == [ports[0], service.port]
 
 
 def test_services_env_is_for_us_alone(folder: Path) -> None:
@@ -263,11 +264,40 @@ def test_services_env_is_for_us_alone(folder: Path) -> None:
 
 
 @as_root
-def test_a_folder_behind_a_closed_door_is_refused_by_name(folder: Path) -> None:
+def test_a_folder_behind_a_closed_door_keeps_its_data_elsewhere(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with tempfile.TemporaryDirectory() as passable:
+        Path(passable).chmod(0o711)
+        monkeypatch.setattr("deploy.embedded.account.ELSEWHERE", Path(passable) / "elsewhere")
+
+        opened = open_folder(folder / "below", NOBODY)
+
+        assert opened == open_folder(folder / "below", NOBODY) == (folder / "below/services").resolve()
+        assert NOBODY.closed_door(opened) is None
+        assert opened != open_folder(folder / "other", NOBODY)
+    assert folder.stat().st_mode & 0o777 == 0o700
+
+
+@as_root
+def test_where_no_folder_can_be_had_the_closed_one_is_named(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("deploy.embedded.account.ELSEWHERE", folder / "elsewhere")
+
     with pytest.raises(EmbeddedRefusedError, match=rf"chmod o\+x {folder}"):
         open_folder(folder / "below", NOBODY)
 
-    assert folder.stat().st_mode & 0o777 == 0o700
+
+def test_what_dies_is_started_again_where_it_was(folder: Path) -> None:
+    with embedded_services(folder) as services:
+        sql(services.database_url, "CREATE TABLE kept AS SELECT 7 AS number")
+        before = (services.postgres_pid or 0, services.valkey_pid or 0)
+        for pid in before:
+            os.kill(pid, signal.SIGKILL)
+        deadline = time.monotonic() + 20
+        while (services.postgres_pid in before or services.valkey_pid in before) and time.monotonic() < deadline:
+            services.check()
+            time.sleep(0.05)
+
+        assert sql(services.database_url, "SELECT number FROM kept") == (7,)
+        assert valkey(services.broker_url, "PING") in {"PONG", True}
 
 
 @as_root

@@ -18,7 +18,7 @@ from schemas.sql.queries import WAITING, WorkTable, query, work_query
 from workers import tools as worker_tools
 from workers.deliver import deliver
 from workers.fetch import fetch
-from workers.images import settle, store_image
+from workers.images import give_up, store_image
 from workers.tools import Tools
 from workers.work import Work
 
@@ -39,6 +39,7 @@ def settings(simulator: Simulator, database_url: str, broker_url: str) -> Settin
             "BROKER_URL": broker_url,
             "ENCRYPTION_KEYS": KeyRing.generate(),
             "JUMIO_RETRY_SECONDS": "0,0,0,0",
+            "JUMIO_RETRIEVAL_RATE": "1000/s",
             "DELIVERY_RETRY_SECONDS": "0,0",
             "SUBSCRIBER_PRIVATE_CIDRS": "127.0.0.0/8",
         },
@@ -92,7 +93,7 @@ class Hand:
                 deliver(conn, row_id, attempt=attempt, destinations=self.tools.destinations)
 
         def park(conn: Connection, attempt: int, error: str) -> None:
-            settle(conn, row_id, attempt=attempt, state="parked", error=error, outlet=outlet)
+            give_up(conn, row_id, attempt=attempt, error=error, outlet=outlet)
 
         schedule = self.tools.settings.jumio_retry_seconds
         return Work(table, row_id, schedule, step, park if table == "images" else None)

@@ -56,8 +56,7 @@ class Up:
     def settings(self) -> dict[str, str]:
         lines = (self.folder / "services.env").read_text().splitlines()
         urls = dict(line.split("=", 1) for line in lines)
-        keys = (self.folder / "encryption.keys").read_text()
-        return {**self.environment, **urls, "ENCRYPTION_KEYS": keys}
+        return {**self.environment, **urls}
 
     def rows(self, sql: str) -> list[dict[str, Any]]:
         with psycopg.connect(self.settings()["DATABASE_URL"], autocommit=True, row_factory=dict_row) as conn:
@@ -77,6 +76,7 @@ def up() -> Iterator[Up]:
             "METRICS_BIND": "127.0.0.1:0",
             "SUBSCRIBER_PRIVATE_CIDRS": "127.0.0.0/8",
             "JUMIO_RETRY_SECONDS": "1,1,1,1,1,1",
+            "JUMIO_RETRIEVAL_RATE": "200/s",
             "DELIVERY_RETRY_SECONDS": "1,1,1,1",
             "LOG_FORMAT": "json",
             "WORKER_PROCESSES": "2",

@@ -7,7 +7,7 @@ import pytest
 from starlette.types import Message
 
 from receiver.body import Body, IncompleteError, SlowError, read_body
-from receiver.room import MOST_BYTES, MOST_ROWS, REFUSED_A_SECOND, Room
+from receiver.room import MOST_BYTES, MOST_ROWS, REFUSED_AT_ONCE, Room
 
 
 def sending(*chunks: bytes, then: str = "end") -> Callable[[], Awaitable[Message]]:
@@ -62,4 +62,4 @@ def test_the_room_for_strangers_has_caps_of_rows_and_bytes() -> None:
 def test_strangers_leave_a_few_traces_a_second() -> None:
     room = Room()
 
-    assert REFUSED_A_SECOND <= sum(room.paced() for _ in range(1000)) <= 2 * REFUSED_A_SECOND
+    assert REFUSED_AT_ONCE <= sum(room.paced() for _ in range(1000)) <= REFUSED_AT_ONCE + 2

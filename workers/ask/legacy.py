@@ -7,10 +7,11 @@ from psycopg import Connection
 
 from schemas.callbacks.callback import Callback
 from schemas.callbacks.family import LegacyFamily
+from schemas.callbacks.lenient import ForeignAnswerError
 from schemas.report import Report
 from schemas.verdict import Verdict
 from workers.decide import CONTRADICTION, decide, reconcile
-from workers.errors import JumioAnswerError, JumioNotReadyError
+from workers.errors import JumioAnswerError, JumioNotReadyError, MismatchError
 from workers.jumio.legacy import Legacy
 
 log = structlog.get_logger()
@@ -32,6 +33,8 @@ def ask_legacy(
     documents = legacy.documents(conn, family, callback.workflow_key)
     try:
         confirmed = family.report(documents, callback.workflow_key)
+    except ForeignAnswerError:
+        raise MismatchError("the retrieval API shows another transaction than was asked for") from None
     except ValueError as error:
         raise JumioAnswerError("legacy documents", type(error).__name__) from None
     if not confirmed.final:

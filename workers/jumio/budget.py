@@ -130,7 +130,7 @@ class Budget:
         """Jumio answered 429: leave it in peace with the whole fleet. The error to raise for the row that was told."""
         seconds = min(max(PAUSE_SECONDS if wish is None else wish, QUIET_SECONDS), LONGEST_PAUSE_SECONDS)
         shared = self._fleet.pause(self._key, seconds)
-        self._paused_until = time.monotonic() + seconds
+        self._paused_until, self._slot = time.monotonic() + seconds, None
         log.warning("budget.paused", budget=self._key, seconds=seconds, shared=shared)
         return BudgetError("answered 429", seconds)
 

@@ -1,5 +1,6 @@
 """Ids of a KYX workflow -> what Jumio's retrieval API says about it. URLs are made here, never taken from an answer."""
 
+import time
 from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
@@ -19,6 +20,8 @@ from workers.jumio.transport import DOCUMENT_BYTES, IMAGE_BYTES, Answer, Http, r
 JSON = "application/json"
 IMAGE = "image/jpeg, image/png"
 _STILL_REFUSED = "with a new token as well: check the credential and its permissions in Jumio's portal"
+# What another worker takes to drop a token that it was refused with.
+_OTHERS_NOTICE_SECONDS = 0.3
 _REFUSALS = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN})
 
 
@@ -121,13 +124,21 @@ class Jumio:
         if answer.status == HTTPStatus.UNAUTHORIZED:
             # Tokens end early when a credential is changed; a new one is refused only for a reason that stays.
             self._tokens.drop(conn, token.token_id)
-            answer = self._ask(conn, self._token(conn), path, asked=asked, use=use)
+            token = self._token(conn)
+            answer = self._ask(conn, token, path, asked=asked, use=use)
+        if answer.status == HTTPStatus.UNAUTHORIZED and self._ended_for_others(conn, token):
+            raise JumioAwayError(asked, "the new token ended while it was in use")
         try:
             return self._caller.settle(conn, answer, asked=asked, use=use)
         except JumioRefusedError as error:
             if answer.status != HTTPStatus.UNAUTHORIZED:
                 raise
             raise JumioRefusedError(*error.args[:2], _STILL_REFUSED) from None
+
+    def _ended_for_others(self, conn: Connection, token: AccessToken) -> bool:
+        """Another worker was refused with the same token at the same time and dropped it: that says nothing of ours."""
+        time.sleep(_OTHERS_NOTICE_SECONDS)
+        return not self._tokens.is_current(conn, token.token_id)
 
     def _token(self, conn: Connection) -> AccessToken:
         """Not within the budget: Jumio counts token requests apart, and there is one an hour (protocol.md C.4)."""

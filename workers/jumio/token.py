@@ -73,6 +73,11 @@ class Tokens:
         if dropped.rowcount:
             log.info("jumio.token_dropped", tenant=self._tenant.name, token_id=str(token_id))
 
+    def is_current(self, conn: Connection, token_id: UUID) -> bool:
+        """Whether no other worker has dropped or replaced it meanwhile."""
+        token = self._read(conn)
+        return token is not None and token.token_id == token_id
+
     def _read(self, conn: Connection) -> AccessToken | None:
         """The row is asked each time, as only it knows that another worker dropped the token; unsealing is saved."""
         with conn.cursor(row_factory=tuple_row) as cursor:

@@ -10,7 +10,7 @@ from http.cookiejar import CookieJar, DefaultCookiePolicy
 
 import httpx2
 
-from workers.errors import JumioAnswerError, JumioAwayError, JumioNotFoundError, JumioRefusedError
+from workers.errors import JumioAnswerError, JumioAwayError, JumioNotFoundError, JumioRefusedError, TooLargeError
 from workers.jumio.deadline import DeadlineTransport, within
 
 # A slow reading takes Jumio about a second; 15 without a byte means that nothing comes any more.
@@ -100,7 +100,7 @@ def require_ok(answer: Answer, *, asked: str) -> bytes:
     if status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
         hint = "check JUMIO_USER_AGENT, JUMIO_REGION and that the credential in Jumio's portal may retrieve"
         raise JumioRefusedError(asked, f"answered {status}", hint)
-    raise JumioRefusedError(asked, f"answered {status}")
+    raise JumioRefusedError(asked, f"answered {status}", "Jumio does not take the question: report it with this line")
 
 
 def read_wish(header: str | None) -> float | None:
@@ -123,7 +123,9 @@ def _read(response: httpx2.Response, *, asked: str, at_most: int) -> bytes:
         for chunk in response.iter_raw():
             body += chunk
             if len(body) > at_most:
-                raise JumioAnswerError(asked, f"is larger than {at_most} bytes")
+                # An image stays as large as it is; a document that grew without end is a fault that may pass.
+                kind = TooLargeError if asked == "image" else JumioAnswerError
+                raise kind(asked, f"is larger than {at_most} bytes")
     except httpx2.RemoteProtocolError as error:
         raise JumioAnswerError(asked, "broke off", _names(error)) from None
     return bytes(body)

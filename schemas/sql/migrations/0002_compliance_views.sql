@@ -28,7 +28,7 @@ COMMENT ON COLUMN compliance.workflows.status IS 'Jumio''s own status of the tra
 COMMENT ON COLUMN compliance.workflows.outcome IS 'Verdict: passed, rejected, warning, not_executed, expired, unsupported; pending before one.';
 COMMENT ON COLUMN compliance.workflows.label IS 'Jumio''s own word for the decision.';
 COMMENT ON COLUMN compliance.workflows.risk_score IS 'Jumio''s risk score, 0 to 100; -1 where it was not computed.';
-COMMENT ON COLUMN compliance.workflows.reject_reasons IS 'JSON list of why not passed: objects with check, label, code and details.';
+COMMENT ON COLUMN compliance.workflows.reject_reasons IS 'JSON list of what spoke against it: objects with check, label, code and details. A passed one may have warnings.';
 COMMENT ON COLUMN compliance.workflows.definition_key IS 'Key of the Jumio workflow definition that ran.';
 COMMENT ON COLUMN compliance.workflows.started_at IS 'When the end user opened the journey, by Jumio''s clock; empty if never.';
 COMMENT ON COLUMN compliance.workflows.completed_at IS 'When Jumio finished, by Jumio''s clock.';
@@ -49,7 +49,7 @@ COMMENT ON COLUMN compliance.verdicts.version IS 'Counts up from 1 for each work
 COMMENT ON COLUMN compliance.verdicts.outcome IS 'passed, rejected, warning, not_executed, expired or unsupported.';
 COMMENT ON COLUMN compliance.verdicts.label IS 'Jumio''s own word for the decision.';
 COMMENT ON COLUMN compliance.verdicts.risk_score IS 'Jumio''s risk score, 0 to 100; -1 where it was not computed.';
-COMMENT ON COLUMN compliance.verdicts.reasons IS 'JSON list of why not passed: objects with check, label, code and details.';
+COMMENT ON COLUMN compliance.verdicts.reasons IS 'JSON list of what spoke against it: objects with check, label, code and details. A passed one may have warnings.';
 COMMENT ON COLUMN compliance.verdicts.valid_from IS 'Since when it was true: for version 1 when Jumio finished, for a revision when we learned of it.';
 COMMENT ON COLUMN compliance.verdicts.recorded_at IS 'When it was recorded here.';
 COMMENT ON COLUMN compliance.verdicts.callback_id IS 'The callback that led to it.';

@@ -323,6 +323,7 @@ def test_without_redis_a_process_keeps_to_its_share_and_says_so_once(broker: str
 
 def test_alone_a_429_is_honoured_too() -> None:
     budget = budget_of(NOWHERE, rate=40, processes=1)
+    budget.take("details")
 
     budget.pause(30.0)
 
