@@ -59,6 +59,8 @@ EVENTS = frozenset(
         "relay.failed",
         "relay.started",
         "relay.stopped",
+        "service.exited",
+        "service.restarted",
         "service.started",
         "service.stopped",
         "simulator.callback.posted",

@@ -226,7 +226,10 @@ def test_a_parked_image_counts_as_settled(shelf: Shelf) -> None:
     shelf.run(parked, tries=2)
 
     assert waiting == []
-    assert (shelf.image(parked)["state"], shelf.image(parked)["last_error"]) == ("parked", "jumio_away: image")
+    assert (shelf.image(parked)["state"], shelf.image(parked)["last_error"]) == (
+        "parked",
+        f"jumio_away: image; {JumioAwayError.advice}",
+    )
     assert [(event["images_wanted"], event["images_stored"]) for event in shelf.events()] == [(2, 1)]
 
 

@@ -99,7 +99,11 @@ def test_when_the_tries_run_out_the_row_is_parked_with_the_last_reason(conn: Con
 
     found = row(conn)
     assert tries == 4
-    assert (found["state"], found["attempts"], found["last_error"]) == ("parked", 4, "jumio_not_ready: try 4")
+    assert (found["state"], found["attempts"], found["last_error"]) == (
+        "parked",
+        4,
+        f"jumio_not_ready: try 4; {JumioNotReadyError.advice}",
+    )
     assert found["finished_at"] is not None
 
 
@@ -127,7 +131,10 @@ def test_a_step_that_took_too_long_is_tried_again(conn: Connection, callback_id:
     work(callback_id, failing(SoftTimeLimitExceeded())).run(conn)
 
     found = row(conn)
-    assert (found["state"], found["last_error"]) == ("stored", "time_limit: the attempt took too long")
+    assert (found["state"], found["last_error"]) == (
+        "stored",
+        "time_limit: The attempt took longer than an attempt may.",
+    )
     assert found["seconds"] > 890
 
 
