@@ -34,7 +34,10 @@ def render_drift(found: Sequence[Row], totals: Sequence[Row]) -> Group | Text:
     """The same for people."""
     if not found:
         return Text(NOTHING)
-    table = Table(*_HEADINGS, box=None, pad_edge=False, header_style="bold")
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for heading in _HEADINGS:
+        # Only the example may wrap: the rest is there to be copied.
+        table.add_column(heading, no_wrap=heading != "example", overflow="fold")
     for row in found:
         first, last = (row[name][:16].replace("T", " ") for name in ("first_seen_at", "last_seen_at"))
         cells = (row["what"], row["family"], row["tenant"], first, last, str(row["times"]), row["example"])
