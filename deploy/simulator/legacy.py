@@ -1,6 +1,7 @@
 """What the older generations have in common: forms as callbacks, one reference, no account (protocol.md A.3 to A.7)."""
 
 import json
+from abc import ABC, abstractmethod
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -30,7 +31,7 @@ _NEVER = {"token_expired_early", "out_of_order", "old_encoding", "findings_pendi
 
 
 @dataclass
-class LegacyTransaction:
+class LegacyTransaction(ABC):
     """One transaction as Jumio holds it. `shown` is what the retrieval API says, which a contradiction makes differ."""
 
     seed: int | str
@@ -76,9 +77,9 @@ class LegacyTransaction:
         return self.outcome.status
 
     @property
+    @abstractmethod
     def images(self) -> Sequence[str]:
         """The path of every downloadable image, below the transaction's own."""
-        raise NotImplementedError
 
     @property
     def downloads(self) -> int:
@@ -98,12 +99,13 @@ class LegacyTransaction:
             failed_checks=self.outcome.failed_checks,
         )
 
+    @abstractmethod
     def fields(self, sent_at: datetime) -> list[tuple[str, str]]:
-        raise NotImplementedError
+        """The form that the callback is, name and value."""
 
+    @abstractmethod
     def document(self, *, ready: bool = True) -> Json:
         """What the retrieval API says of it as a whole; not `ready`, while Jumio still works on it."""
-        raise NotImplementedError
 
     def callback(self, status: str, sent_at: datetime) -> bytes:
         rng = self.rng("form", status, sent_at.isoformat())
