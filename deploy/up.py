@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from itertools import cycle
 from pathlib import Path
 
 import httpx2
@@ -19,6 +20,7 @@ from deploy.commands.worker import celery_arguments
 from deploy.embedded.services import ServiceUrls, embedded_services, write_services_env
 from deploy.migrate import migrate
 from deploy.processes import Processes
+from deploy.simulator.mix import Family
 from deploy.simulator.run import Simulator
 from schemas.sealing import KeyRing
 from schemas.settings import Settings, SettingsError, inherited_environment
@@ -35,6 +37,7 @@ _OPERATORS = ("SOURCE_ALLOW_PRIVATE", "SOURCE_CHECK", "SOURCE_EXTRA", "SOURCE_HO
 _GRACE_SECONDS = 30.0
 # `up --with-simulator` shows a workflow every two seconds: alive, and readable.
 _SIMULATOR_RATE = 0.5
+_SIMULATED: tuple[Family, ...] = ("kyx", "kyx", "kyx", "netverify", "kyx", "authentication", "kyx", "document")
 
 
 class StartError(Exception):
@@ -88,9 +91,10 @@ def _playing(simulator: Simulator, callback_url: str) -> Iterator[None]:
     ended = threading.Event()
 
     def play() -> None:
-        while not ended.is_set():
-            simulator.play(callback_url, 1, rate=None)
-            ended.wait(1 / _SIMULATOR_RATE)
+        for family in cycle(_SIMULATED):
+            simulator.play(callback_url, 1, rate=None, families=(family,))
+            if ended.wait(1 / _SIMULATOR_RATE):
+                return
 
     thread = threading.Thread(target=play, name="simulated callbacks")
     thread.start()

@@ -46,11 +46,17 @@ def fetch(conn: Connection, callback_id: UUID, *, attempt: int, tools: Tools) ->
         revision=_revision(conn, row["tenant"], callback),
         read_again_in=_read_again_in(row["received_at"], tools.settings.jumio_retry_seconds),
     )
+    _note_what_is_new(conn, callback, row["tenant"])
     found = _ask(conn, callback, row["tenant"], tools)
     if found is None:
         record_underway(conn, reading, callback, rank=_RANK)
         return
     report, verdict = found
+    if verdict.rests_on == "callback" and _is_outdated(conn, callback_id):
+        # The retrieval API shows what is true now; a callback alone only what was true when it was sent.
+        outdated = "outdated: a later callback of the transaction has decided"
+        store.finish(conn, "callbacks", callback_id, attempt=attempt, state="done", error=outdated)
+        return
     note_drift(conn, row["tenant"], report.family, report.oddities, example=report.raw)
     record(conn, reading, report, verdict, keys=tools.settings.keys, outlet=tools.outlet)
 
@@ -76,6 +82,13 @@ def _read(conn: Connection, callback_id: UUID, row: store.Row, tools: Tools) -> 
         },
     )
     return callback
+
+
+def _note_what_is_new(conn: Connection, callback: Callback, tenant: str) -> None:
+    """In the callback itself: what the retrieval API shows later may know nothing of it."""
+    told = callback.told.oddities if callback.told else ()
+    status = (f"unknown_status:{callback.status}",) if callback.stage == "unknown" else ()
+    note_drift(conn, tenant, callback.family, [*told, *status], example=callback.told.raw if callback.told else b"{}")
 
 
 def _ask(conn: Connection, callback: Callback, tenant: str, tools: Tools) -> tuple[Report, Verdict] | None:
@@ -108,6 +121,11 @@ def _is_finished_repeat(conn: Connection, callback_id: UUID, callback: Callback,
             "sha256": row["sha256"],
         },
     )
+    return bool(answer["exists"])
+
+
+def _is_outdated(conn: Connection, callback_id: UUID) -> bool:
+    [answer] = store.rows(conn, "callbacks", "is_outdated", {"id": callback_id})
     return bool(answer["exists"])
 
 

@@ -39,6 +39,15 @@ SELECT EXISTS (
         AND earlier.id <> %(id)s
 );
 
+-- name: is_outdated
+-- Whether Jumio sent a later word on the same transaction, and that one is done.
+SELECT EXISTS (
+    SELECT FROM pipeline.callbacks this
+    JOIN pipeline.callbacks later ON later.tenant = this.tenant AND later.workflow_key = this.workflow_key
+        AND later.family = this.family AND later.state = 'done' AND later.sent_at > this.sent_at
+    WHERE this.id = %(id)s
+);
+
 -- name: set_aside
 -- How full the room for strangers is.
 SELECT state, count(*)::integer AS rows, coalesce(sum(bytes), 0)::bigint AS bytes
