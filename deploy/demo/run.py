@@ -124,8 +124,9 @@ class Demo:
     def _move_bars(self, found: Found) -> None:
         decided = sum(row["verdict_version"] > 0 for row in found.workflows.values())
         stored = sum(row["state"] == "stored" for row in found.images)
+        to_be_had = sum(row["state"] != "missing" for row in found.images)
         self._progress.update(self._bars["decided"], completed=decided)
-        self._progress.update(self._bars["stored"], completed=stored, total=max(len(found.images), 1))
+        self._progress.update(self._bars["stored"], completed=stored, total=max(to_be_had, 1))
         received = len(self._subscriber.received)
         self._progress.update(self._bars["events"], completed=received, total=max(len(found.events), 1))
 
