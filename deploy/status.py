@@ -1,5 +1,6 @@
 """What waits, what is parked, how old, and what to do about it."""
 
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from psycopg import Connection
@@ -14,6 +15,7 @@ from schemas.sql.queries import query
 OVERDUE_SECONDS = 300.0
 SILENT_SECONDS = 120.0
 STALE_SECONDS = 3600.0
+SPOOLED_SECONDS = 60.0
 # A relay that is away is noticed by its pulses; these roles are needed for the line to move.
 _ROLES = ("receiver", "relay", "worker")
 
@@ -29,6 +31,7 @@ def read_status(conn: Connection) -> Status:
         "parked": _rows(conn, "parked_reasons"),
         "aside": {row.pop("state"): row for row in _rows(conn, "aside")},
         "processes": processes,
+        "spools": _rows(conn, "spools"),
         "allowlist": _rows(conn, "allowlist_age"),
         "breakers": _rows(conn, "open_breakers", table="breakers"),
     }
@@ -52,6 +55,7 @@ def find_trouble(status: Status) -> list[str]:
         life = status["processes"].get(role)
         if life is None or life["silent_seconds"] > SILENT_SECONDS:
             trouble.append(f"no {role} has been heard of for {SILENT_SECONDS:.0f} s; start: jumio-pipeline {role}")
+    trouble += _spool_trouble(status["spools"])
     freshest = min((row["age_seconds"] for row in status["allowlist"] if row["age_seconds"] is not None), default=None)
     if freshest is None:
         trouble.append("DNS has never answered for any name; check DNS_SERVERS and SOURCE_HOSTS")
@@ -67,6 +71,20 @@ def find_trouble(status: Status) -> list[str]:
     return trouble
 
 
+def _spool_trouble(spools: Sequence[Status]) -> Iterator[str]:
+    for spool in spools:
+        if spool["damaged_files"]:
+            yield (
+                f"{spool['damaged_files']} files of damaged lines in the spool of {spool['process']}; "
+                "the runbook says what to do (Spool)"
+            )
+        if spool["age_seconds"] > SPOOLED_SECONDS:
+            yield (
+                f"{spool['rows']} callbacks wait in the spool of {spool['process']} for {spool['age_seconds']:.0f} s; "
+                "its log says why they are not drained"
+            )
+
+
 def render_status(status: Status) -> Group:
     """The same for people."""
     work = _table("work", "waiting", "overdue s", "parked")
@@ -78,13 +96,16 @@ def render_status(status: Status) -> Group:
     processes = _table("process", "heard of", "last sign")
     for role, life in status["processes"].items():
         processes.add_row(role, str(life["processes"]), f"{life['silent_seconds']:.0f} s ago")
+    spools = _table("spool of", "rows", "oldest", "damaged files")
+    for row in status["spools"]:
+        spools.add_row(row["process"], str(row["rows"]), f"{row['age_seconds']:.0f} s", str(row["damaged_files"]))
     names = _table("source name", "type", "answer", "failing with")
     for row in status["allowlist"]:
         age = "never" if row["age_seconds"] is None else f"{row['age_seconds']:.0f} s ago"
         names.add_row(row["name"], row["record_type"], age, row["failure"] or "")
     aside = Text(", ".join(f"{row['rows']} {state}" for state, row in status["aside"].items()) or "nothing set aside")
     trouble = Text("\n".join(status["trouble"]) or "all well", style="red" if status["trouble"] else "green")
-    return Group(work, parked, processes, names, aside, trouble)
+    return Group(work, parked, processes, spools, names, aside, trouble)
 
 
 def _rows(conn: Connection, name: str, *, table: str = "status") -> list[dict[str, Any]]:

@@ -191,6 +191,7 @@ def _complete(environment: Mapping[str, str], services: ServiceUrls, folder: Pat
         complete["DATABASE_URL"] = services.database_url
     if services.broker_url:
         complete["BROKER_URL"] = services.broker_url
+    complete.setdefault("SPOOL_DIR", str((folder / "spool").resolve()))
     for bind in ("BIND", "METRICS_BIND"):
         complete[bind] = fixed_bind(complete.get(bind) or str(Settings.model_fields[bind.lower()].default))
     if not _given(environment, "ENCRYPTION_KEYS"):

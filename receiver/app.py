@@ -5,6 +5,7 @@ import os
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Protocol
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -18,8 +19,17 @@ from receiver.inbox import Inbox
 from receiver.intake import PREFIX, Intake, State
 from receiver.metrics import Metrics
 from receiver.room import Room
+from receiver.spool.drain import Drain
+from receiver.spool.spool import Spool
 from receiver.watch import Watch
 from schemas.settings import Settings
+
+
+class Part(Protocol):
+    """What runs beside the requests, from before the first to after the last."""
+
+    async def open(self) -> None: ...
+    async def close(self) -> None: ...
 
 
 def build_app(settings: Settings, metrics: Metrics, allowlist: Allowlist | None = None) -> ASGIApp:
@@ -31,7 +41,10 @@ def build_app(settings: Settings, metrics: Metrics, allowlist: Allowlist | None 
     @asynccontextmanager
     async def lifespan(_app: object) -> AsyncIterator[State]:
         state = _state(settings, metrics, allowlist or Allowlist(settings))
-        parts = (state["inbox"], state["watch"], state["allowlist"])
+        parts: list[Part] = [state["inbox"], state["watch"], state["allowlist"]]
+        if spool := state["spool"]:
+            url = settings.database_url.get_secret_value()
+            parts = [spool, *parts, Drain(url, spool, away=lambda: state["inbox"].away, metrics=metrics)]
         for part in parts:
             await part.open()
         try:
@@ -65,6 +78,9 @@ def _state(settings: Settings, metrics: Metrics, allowlist: Allowlist) -> State:
     url = settings.database_url.get_secret_value()
     process = f"receiver/{socket.gethostname()}/{os.getpid()}"
     room = Room()
+    spool = Spool(settings.spool_dir, metrics=metrics) if settings.spool_dir else None
+    if spool:
+        _watch_spool(spool, metrics)
     metrics.watch("allowlist_addresses", "Addresses that DNS admits.", allowlist.admitted)
     metrics.watch("allowlist_silent_seconds", "Since DNS last gave an address.", lambda: _silence(allowlist))
     return State(
@@ -73,7 +89,8 @@ def _state(settings: Settings, metrics: Metrics, allowlist: Allowlist) -> State:
             name: tuple(secret.get_secret_value().encode() for secret in tenant.callback_secrets)
             for name, tenant in settings.tenants.items()
         },
-        inbox=Inbox(url, settings.keys, process=process, metrics=metrics),
+        inbox=Inbox(url, settings.keys, process=process, metrics=metrics, spool=spool),
+        spool=spool,
         allowlist=allowlist,
         room=room,
         watch=Watch(url, room=room, metrics=metrics),
@@ -84,3 +101,12 @@ def _state(settings: Settings, metrics: Metrics, allowlist: Allowlist) -> State:
 def _silence(allowlist: Allowlist) -> float:
     silent = allowlist.silent_seconds()
     return math.inf if silent is None else silent
+
+
+def _watch_spool(spool: Spool, metrics: Metrics) -> None:
+    metrics.watch("spool_rows", "Callbacks that wait in the spool.", lambda: spool.depth.rows)
+    metrics.watch("spool_bytes", "What they take on disk.", lambda: spool.depth.bytes)
+    metrics.watch("spool_oldest_seconds", "Since the oldest of them was spooled.", spool.depth_seconds)
+    metrics.watch("spool_damaged_files", "Files of lines that cannot be drained.", lambda: spool.depth.damaged_files)
+    metrics.watch("spool_usable", "1 while its disk takes writes.", lambda: float(spool.usable))
+    metrics.watch("spool_free_bytes", "What is free on its disk.", spool.free_bytes)

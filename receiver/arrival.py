@@ -5,7 +5,7 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from schemas.sealing import KeyRing
@@ -62,6 +62,11 @@ class Arrival:
             last_error=self.last_error,
             bytes=len(self.body),
         )
+
+
+def as_columns(rows: Iterable[Row]) -> dict[str, list[Any]]:
+    """What insert_callbacks takes: an array a column."""
+    return dict(zip(Row._fields, map(list, zip(*rows, strict=True)), strict=True))
 
 
 def head_bytes(headers: Iterable[tuple[bytes, bytes]], *, query: bytes, secret: bytes) -> bytes:

@@ -26,8 +26,9 @@ class Part(NamedTuple):
 
 async def livez(request: Request[State]) -> JSONResponse:
     """The loop answers, and the writer runs: if not, start the process anew."""
-    writes = request.state["inbox"].writes
-    reason = "answering" if writes else "the inbox's writer ended: restart this process"
+    spool = request.state["spool"]
+    writes = request.state["inbox"].writes and (spool is None or spool.writes)
+    reason = "answering" if writes else "a writer ended: restart this process"
     return _answer("live", {"process": Part(writes, reason)})
 
 
@@ -42,10 +43,14 @@ async def door(request: Request[State]) -> JSONResponse:
 
 
 def durable(state: State) -> Part:
-    """Whether a commit was seen lately."""
+    """Whether a commit was seen lately, or the spool takes what Postgres does not."""
     seconds = state["inbox"].durable_seconds()
     if seconds is not None and seconds < DURABLE_SECONDS and not state["inbox"].away:
         return Part(ok=True, reason="committed lately")
+    spool = state["spool"]
+    if spool and spool.usable:
+        kept = f"{spool.depth.rows} callbacks wait in the spool"
+        return Part(ok=True, reason=f"Postgres takes nothing, {kept}: check DATABASE_URL, run: jumio-pipeline migrate")
     since = "since the start" if seconds is None else f"for {seconds:.0f} s"
     return Part(ok=False, reason=f"nothing was committed {since}: check DATABASE_URL, and run: jumio-pipeline migrate")
 

@@ -1,41 +1,41 @@
-"""Many waiting callbacks -> one INSERT, one commit, then their answers."""
+"""Many waiting callbacks -> one INSERT, one commit, then their answers; the spool while Postgres takes none."""
 
 import asyncio
 import contextlib
 from collections.abc import Sequence
 from functools import partial
 
-import psycopg
 import structlog
 
-from receiver.arrival import Arrival, Row
+from receiver.arrival import Arrival, Row, as_columns
 from receiver.link import BROKEN, Link
 from receiver.metrics import Metrics
-from receiver.waiting import Waiting, WaitingRows
+from receiver.postgres import ONE_ROWS_FAULT
+from receiver.spool.spool import Spool
+from receiver.waiting import NotKeptError, Waiting, WaitingRows
 from schemas.sealing import KeyRing
 from schemas.sql.queries import query
 
 # Jumio names no time limit; callers commonly give up after 3 to 10 s.
 ANSWER_SECONDS = 2.5
+# Of which the spool has these, should Postgres have used up the others.
+SPOOL_SECONDS = 0.5
 # A commit of our own, so that being able to keep is known before a callback needs it.
 BEAT_SECONDS = 10.0
 # The relay polls besides: more hints than this only cost commits.
 WAKE_SECONDS = 0.05
 
-_ONE_ROWS_FAULT = (psycopg.DataError, psycopg.IntegrityError)
-
 log = structlog.get_logger()
-
-
-class NotKeptError(Exception):
-    """It is not known to be on disk, so the answer must not say that it is: full, late or unwritable."""
 
 
 class Inbox:
     """The one door to durable storage. What `keep` returned for is committed."""
 
-    def __init__(self, database_url: str, keys: KeyRing, *, process: str, metrics: Metrics) -> None:
+    def __init__(
+        self, database_url: str, keys: KeyRing, *, process: str, metrics: Metrics, spool: Spool | None = None
+    ) -> None:
         self._keys = keys
+        self._spool = spool
         self._process = process
         self._metrics = metrics
         self._link = Link(database_url)
@@ -73,26 +73,58 @@ class Inbox:
         return None if self._committed_at is None else _now() - self._committed_at
 
     async def keep(self, arrival: Arrival) -> None:
-        """Return once the arrival is committed. Raises NotKeptError, after ANSWER_SECONDS at the latest."""
+        """Return once the arrival is on disk: committed, or else spooled.
+
+        Raises NotKeptError, after ANSWER_SECONDS at the latest. What was refused is not worth the spool's room.
+        """
+        row = arrival.sealed(self._keys)
+        deadline = _now() + ANSWER_SECONDS
+        if self._spool is None or row.state == "refused":
+            await self._commit(row, until=deadline)
+            return
+        try:
+            await self._commit(row, until=deadline - SPOOL_SECONDS)
+        except NotKeptError:
+            await self._spool.keep(row, until=deadline)
+
+    async def _commit(self, row: Row, *, until: float) -> None:
+        if self._spool and self._link.away:
+            raise NotKeptError("away")
         if self._waiting.full:
             raise NotKeptError("full")
-        waiting = self._waiting.add(arrival.sealed(self._keys))
-        await asyncio.wait((waiting.kept,), timeout=ANSWER_SECONDS)
+        waiting = self._waiting.add(row)
+        await asyncio.wait((waiting.kept,), timeout=until - _now())
         if not waiting.kept.done():
             raise NotKeptError("late")
         if not waiting.kept.result():
             raise NotKeptError("unwritable")
 
     async def _write_forever(self) -> None:
+        # With a spool nobody needs to wait for Postgres; without one, it may be back before the caller gives up.
+        give_up = self._waiting.release if self._spool else self._waiting.drop_expired
         try:
             while True:
-                await self._link.connect(while_away=self._waiting.drop_expired)
                 try:
+                    await self._link.connect()
+                    await self._prove()
+                    self._link.come_back()
                     await self._serve()
                 except BROKEN as error:
                     self._link.drop(error)
+                give_up()
+                await self._link.pause()
         finally:
             await self._link.close()
+
+    async def _prove(self) -> None:
+        """Commit a row that is spooled anyway: a Postgres that is only half back then lets no caller wait."""
+        if self._spool and self._spool.last:
+            columns = as_columns([self._spool.last])
+            with contextlib.suppress(*ONE_ROWS_FAULT):
+                await self._link.execute(query("callbacks", "insert_callbacks"), columns, then=self._note_commit)
+            self._spool.last = None
+        else:
+            await self._beat()
 
     async def _serve(self) -> None:
         while True:
@@ -103,10 +135,19 @@ class Inbox:
                 self._wake_at = _now() + WAKE_SECONDS
                 await self._link.execute(query("callbacks", "wake_relay"), then=self._note_commit)
             if _now() >= self._beat_at:
-                self._beat_at = _now() + BEAT_SECONDS
-                beat = {"process": self._process, "role": "receiver"}
-                await self._link.execute(query("pulses", "beat"), beat, then=self._note_commit)
+                await self._beat()
             await self._until_work()
+
+    async def _beat(self) -> None:
+        self._beat_at = _now() + BEAT_SECONDS
+        depth = self._spool.depth if self._spool else None
+        beat = {
+            "process": self._process,
+            "rows": depth and depth.rows,
+            "since": depth and depth.since,
+            "damaged": depth and depth.damaged_files,
+        }
+        await self._link.execute(query("pulses", "beat_of_receiver"), beat, then=self._note_commit)
 
     async def _until_work(self) -> None:
         if not len(self._waiting):
@@ -122,7 +163,7 @@ class Inbox:
         batch = self._waiting.take()
         try:
             await self._insert(batch)
-        except _ONE_ROWS_FAULT:
+        except ONE_ROWS_FAULT:
             await self._flush_one_by_one(batch)
         except BROKEN:
             self._waiting.put_back(batch)
@@ -133,7 +174,7 @@ class Inbox:
         for position, waiting in enumerate(batch):
             try:
                 await self._insert([waiting])
-            except _ONE_ROWS_FAULT as error:
+            except ONE_ROWS_FAULT as error:
                 log.exception("inbox.row_refused", callback_id=str(waiting.row.id), sqlstate=error.sqlstate)
                 waiting.settle(kept=False)
             except BROKEN:
@@ -141,10 +182,8 @@ class Inbox:
                 raise
 
     async def _insert(self, batch: Sequence[Waiting]) -> None:
-        columns = zip(*(waiting.row for waiting in batch), strict=True)
-        parameters = dict(zip(Row._fields, map(list, columns), strict=True))
-        statement = query("callbacks", "insert_callbacks")
-        await self._link.execute(statement, parameters, then=partial(self._note_kept, batch))
+        columns = as_columns(waiting.row for waiting in batch)
+        await self._link.execute(query("callbacks", "insert_callbacks"), columns, then=partial(self._note_kept, batch))
 
     def _note_kept(self, batch: Sequence[Waiting]) -> None:
         """It is committed: the answers first."""

@@ -15,10 +15,12 @@ from receiver.allowlist import Allowlist
 from receiver.answers import KEPT, NOT_FOUND, REFUSED, TOO_LARGE, TOO_SLOW, UNREADABLE, Answer, not_kept
 from receiver.arrival import Arrival, head_bytes
 from receiver.body import Body, IncompleteError, SlowError, listen_on, read_body
-from receiver.inbox import Inbox, NotKeptError
+from receiver.inbox import Inbox
 from receiver.metrics import Metrics
 from receiver.room import MOST_REFUSED_BODY, Room
 from receiver.source import Trace, parse_address, trace
+from receiver.spool.spool import Spool
+from receiver.waiting import NotKeptError
 from receiver.watch import Watch
 from schemas.settings import Settings
 
@@ -37,6 +39,7 @@ class State(TypedDict):
     settings: Settings
     secrets: Mapping[str, tuple[bytes, ...]]
     inbox: Inbox
+    spool: Spool | None
     allowlist: Allowlist
     room: Room
     watch: Watch

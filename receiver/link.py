@@ -30,21 +30,18 @@ class Link:
         self._url = database_url
         self._connection: AsyncConnection[TupleRow] | None = None
         self._left_behind: set[asyncio.Task[None]] = set()
+        self._pause = SHORTEST_PAUSE
         self.away = False
 
-    async def connect(self, *, while_away: Callable[[], None]) -> None:
-        """Connect, with growing pauses, for as long as it takes."""
-        pause = SHORTEST_PAUSE
-        while True:
-            try:
-                await self._connect_once()
-            except BROKEN as error:
-                self.drop(error)
-            else:
-                return
-            while_away()
-            await asyncio.sleep(pause * (0.5 + secrets.randbelow(1000) / 1000))
-            pause = min(pause * 2, LONGEST_PAUSE)
+    async def connect(self) -> None:
+        """Connect, where a commit is a promise. Raises psycopg.Error, OSError, FrozenError, DurabilityError."""
+        self._connection = await connect(self._url, application="jumio-receiver")
+        await self._within(check_durability)
+
+    async def pause(self) -> None:
+        """Wait before the next try: longer each time, until it has come back."""
+        await asyncio.sleep(self._pause * (0.5 + secrets.randbelow(1000) / 1000))
+        self._pause = min(self._pause * 2, LONGEST_PAUSE)
 
     async def execute(
         self, statement: bytes, parameters: Mapping[str, object] | None = None, *, then: Callable[[], None]
@@ -56,6 +53,13 @@ class Link:
             then()
 
         await self._within(run)
+
+    def come_back(self) -> None:
+        """Note that Postgres takes rows."""
+        if self.away:
+            log.info("inbox.reconnected")
+        self.away = False
+        self._pause = SHORTEST_PAUSE
 
     def drop(self, error: Exception) -> None:
         """Note once that Postgres is away, and let go of the connection."""
@@ -72,13 +76,6 @@ class Link:
         """Close it, unless something is still under way on it."""
         if self._connection is not None:
             await self._connection.close()
-
-    async def _connect_once(self) -> None:
-        self._connection = await connect(self._url, application="jumio-receiver")
-        await self._within(check_durability)
-        if self.away:
-            log.info("inbox.reconnected")
-        self.away = False
 
     async def _within(self, work: Callable[[AsyncConnection[TupleRow]], Coroutine[Any, Any, None]]) -> None:
         if self._connection is None:

@@ -20,6 +20,9 @@ class Metrics:
         )  # fmt: skip
         self.refused = self._counter("refused", "Callers refused, by rule.", "rule")
         self.kept = self._counter("kept", "Rows committed, by state.", "state")
+        self.spooled = self._total("spooled", "Callbacks kept in the spool, as Postgres did not take them.")
+        self.drained = self._total("drained", "Rows taken from the spool to Postgres.")
+        self.spool_refusals = self._total("spool_refusals", "Writes that the spool's disk refused.")
         self.incomplete = self._counter("incomplete", "Bodies that ended early or came too slowly; not kept.", "reason")
         self.not_kept = self._counter("not_kept", "Callbacks answered 503, by reason.", "reason")
         self.turned_away = self._counter("turned_away", "Requests refused before they reached a route.", "code")
@@ -39,6 +42,9 @@ class Metrics:
     def text(self) -> bytes:
         """Everything in Prometheus' text format."""
         return generate_latest(self.registry)
+
+    def _total(self, name: str, help_text: str) -> Counter:
+        return Counter(f"jumio_receiver_{name}", help_text, registry=self.registry)
 
     def _counter(self, name: str, help_text: str, label: str) -> Counter:
         return Counter(f"jumio_receiver_{name}", help_text, [label], registry=self.registry)

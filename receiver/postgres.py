@@ -12,6 +12,8 @@ from schemas.sql.queries import query
 
 # The answer waits for 2.5 s: nothing on the server may go on much longer than that.
 _SESSION = "-c statement_timeout=5s -c synchronous_commit=on -c idle_in_transaction_session_timeout=10s"
+# What one row's data can be blamed for; its neighbours in the statement cannot.
+ONE_ROWS_FAULT = (psycopg.DataError, psycopg.IntegrityError)
 _MUST_NOT_BE_OFF = ("fsync", "full_page_writes", "synchronous_commit")
 
 

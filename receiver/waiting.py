@@ -15,6 +15,10 @@ MOST_ROWS, MOST_BYTES = 500, 8 * 1_048_576
 HOLD_SECONDS = 10.0
 
 
+class NotKeptError(Exception):
+    """It is not known to be on disk, so the answer must not say that it is: full, late, unwritable or no spool."""
+
+
 @dataclass(slots=True, eq=False)
 class Waiting:
     """One row, and whether it is kept once that is known."""
@@ -75,6 +79,13 @@ class WaitingRows:
         self._rows.extendleft(reversed(rows))
         self._bytes += sum(len(waiting.row.sealed_body) for waiting in rows)
         self.drop_expired()
+
+    def release(self) -> None:
+        """Let every caller look for another place."""
+        for waiting in self._rows:
+            waiting.settle(kept=False)
+        self._rows.clear()
+        self._bytes = 0
 
     def drop_expired(self) -> None:
         """Forget what nobody waits for any more."""

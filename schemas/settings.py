@@ -114,6 +114,7 @@ class Settings(TenantSettings):
     source_allow_private: bool = False
     dns_servers: Words = ()
     max_body_bytes: int = Field(default=1_048_576, ge=1024, le=16 * 1_048_576)
+    spool_dir: Path | None = None
     encryption_keys: Annotated[KeyRing | None, BeforeValidator(_key_ring)] = None
     jumio_tenants_file: Annotated[Mapping[str, TenantSettings] | None, BeforeValidator(_tenants)] = None
     jumio_retry_seconds: Seconds = JUMIO_RETRY_SECONDS

@@ -41,6 +41,13 @@ SELECT role, extract(epoch FROM now() - max(beat_at))::float8 AS silent_seconds,
     count(*) FILTER (WHERE beat_at > now() - interval '2 minutes')::integer AS processes
 FROM pipeline.pulses GROUP BY role;
 
+-- name: spools
+-- What receivers that were heard within two minutes hold in their spools; a dead one's is told by whoever shares its folder.
+SELECT process, spooled_rows AS rows, coalesce(extract(epoch FROM now() - spooled_since), 0)::float8 AS age_seconds,
+    damaged_files
+FROM pipeline.pulses
+WHERE spooled_rows IS NOT NULL AND beat_at > now() - interval '2 minutes' ORDER BY process;
+
 -- name: allowlist_age
 -- Seconds since the last answer for each name and record type, and why the latest look-up failed, if it did.
 SELECT name, record_type, extract(epoch FROM now() - answered_at)::float8 AS age_seconds,

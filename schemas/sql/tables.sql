@@ -302,7 +302,11 @@ CREATE TABLE pipeline.pulses (
     process text PRIMARY KEY,
     role text NOT NULL CHECK (role IN ('receiver', 'relay', 'worker')),
     started_at timestamptz NOT NULL DEFAULT clock_timestamp(),
-    beat_at timestamptz NOT NULL DEFAULT clock_timestamp()
+    beat_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    -- What a receiver's spool holds: null where it has none.
+    spooled_rows integer,
+    spooled_since timestamptz,
+    damaged_files integer
 );
 -- The interface for compliance teams: one view a question, every column explained.
 

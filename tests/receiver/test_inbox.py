@@ -3,12 +3,9 @@
 import asyncio
 import contextlib
 import hashlib
-import os
-import signal
 import time
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -17,10 +14,12 @@ from structlog.testing import capture_logs
 from uuid_utils.compat import uuid7
 
 from receiver.arrival import Arrival
-from receiver.inbox import ANSWER_SECONDS, Inbox, NotKeptError
+from receiver.inbox import ANSWER_SECONDS, Inbox
 from receiver.metrics import Metrics
 from receiver.postgres import DurabilityError, check_durability, connect
+from receiver.waiting import NotKeptError
 from schemas.sealing import KeyRing
+from tests.receiver.faults import frozen, role_setting, setting, terminate
 from tests.receiver.serving import KEYS
 
 RING = KeyRing.parse(KEYS)
@@ -120,7 +119,7 @@ def test_a_cut_connection_costs_no_callback(database: str) -> None:
         async with opened(database) as inbox:
             await inbox.keep(arrival())
             for _ in range(5):
-                _terminate(database)
+                terminate(database)
                 assert all(await kept(inbox, *(arrival() for _ in range(20))))
 
     with capture_logs() as logs:
@@ -134,7 +133,7 @@ def test_a_frozen_postgres_neither_hangs_an_answer_nor_poisons_what_follows(data
     async def test() -> None:
         async with opened(database) as inbox:
             await inbox.keep(arrival())
-            with _frozen(database):
+            with frozen(database):
                 began = time.monotonic()
                 assert not any(await kept(inbox, *(arrival() for _ in range(10))))
                 assert time.monotonic() - began < ANSWER_SECONDS + 0.3
@@ -176,7 +175,7 @@ def test_a_postgres_that_may_lose_commits_is_refused(database: str) -> None:
         connection = await connect(database, application="test")
         async with connection:
             await check_durability(connection)
-            with _setting(database, "full_page_writes", "off"):
+            with setting(database, "full_page_writes", "off"):
                 with pytest.raises(DurabilityError, match="full_page_writes"):
                     await check_durability(connection)
                 async with opened(database) as inbox:
@@ -191,53 +190,9 @@ def test_a_postgres_that_may_lose_commits_is_refused(database: str) -> None:
 
 def test_synchronous_commit_is_on_whatever_the_role_says(database: str) -> None:
     async def test() -> None:
-        with _role_setting(database, "synchronous_commit", "off"):
+        with role_setting(database, "synchronous_commit", "off"):
             connection = await connect(database, application="test")
             async with connection:
                 await check_durability(connection)
 
     asyncio.run(test())
-
-
-def _terminate(url: str) -> None:
-    with psycopg.connect(url, autocommit=True) as conn:
-        conn.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'jumio-receiver'")
-
-
-@contextlib.contextmanager
-def _frozen(url: str) -> Any:
-    with psycopg.connect(url, autocommit=True) as conn:
-        pids = [pid for [pid] in conn.execute("SELECT pid FROM pg_stat_activity WHERE pid <> pg_backend_pid()")]
-        [[folder]] = conn.execute("SELECT setting FROM pg_settings WHERE name = 'data_directory'").fetchall()
-    pids.append(int(Path(folder, "postmaster.pid").read_text().splitlines()[0]))
-    for pid in pids:
-        os.kill(pid, signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        for pid in pids:
-            os.kill(pid, signal.SIGCONT)
-
-
-@contextlib.contextmanager
-def _setting(url: str, name: str, value: str) -> Any:
-    with psycopg.connect(url, autocommit=True) as conn:
-        conn.execute(f"ALTER SYSTEM SET {name} = {value}")
-        conn.execute("SELECT pg_reload_conf()")
-        time.sleep(0.3)
-        try:
-            yield
-        finally:
-            conn.execute(f"ALTER SYSTEM RESET {name}")
-            conn.execute("SELECT pg_reload_conf()")
-            time.sleep(0.3)
-
-
-@contextlib.contextmanager
-def _role_setting(url: str, name: str, value: str) -> Any:
-    with psycopg.connect(url, autocommit=True) as conn:
-        conn.execute(f"ALTER ROLE CURRENT_USER SET {name} = {value}")
-        try:
-            yield
-        finally:
-            conn.execute(f"ALTER ROLE CURRENT_USER RESET {name}")

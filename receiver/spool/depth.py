@@ -1,0 +1,48 @@
+"""How much waits in a spool, and since when: for metrics, readiness and `status`."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+
+from receiver.spool.segment import DAMAGED_SUFFIX, SUFFIX, begun_at
+
+
+@dataclass(frozen=True, slots=True)
+class Depth:
+    """One look at a folder. `counted` is what the next look need not read again: rows by file and its size."""
+
+    rows: int = 0
+    bytes: int = 0
+    since: datetime | None = None
+    damaged_files: int = 0
+    counted: Mapping[tuple[str, int], int] = field(default_factory=dict)
+
+
+def measure(folder: Path, *, known: Depth | None = None) -> Depth:
+    """Count rows of all segments, whoever writes them. Raises OSError where the folder cannot be read."""
+    before = known.counted if known else {}
+    counted: dict[tuple[str, int], int] = {}
+    begun = []
+    for path in folder.glob(f"*{SUFFIX}"):
+        try:
+            size = path.stat().st_size
+            rows = before.get((path.name, size)) or _rows(path)
+        except FileNotFoundError:  # drained meanwhile
+            continue
+        if rows:
+            counted[path.name, size] = rows
+            begun.append(begun_at(path))
+    return Depth(
+        rows=sum(counted.values()),
+        bytes=sum(size for _, size in counted),
+        since=min(begun, default=None),
+        damaged_files=sum(1 for _ in folder.glob(f"*{DAMAGED_SUFFIX}")),
+        counted=counted,
+    )
+
+
+def _rows(path: Path) -> int:
+    """Lines with something in them; the checksums are looked at when they are drained."""
+    with path.open("rb") as file:
+        return sum(line != b"\n" for line in file)
