@@ -1,5 +1,6 @@
 -- name: insert_callbacks
 -- Many callbacks, one statement, one commit. A repeat of the same id is the same callback and changes nothing.
+-- Binary: sealed bytes as text are twice as long, and escaping them was a fifth of the receiver's time.
 INSERT INTO pipeline.callbacks (
     id, tenant, received_at, peer, client_address, source_evidence, bytes, sha256, sealed_body, sealed_head, state,
     last_error, finished_at
@@ -7,9 +8,9 @@ INSERT INTO pipeline.callbacks (
 SELECT id, tenant, received_at, peer, client_address, source_evidence, bytes, sha256, sealed_body, sealed_head, state,
     last_error, CASE WHEN state IN ('parked', 'refused') THEN received_at END
 FROM unnest(
-    %(id)s::uuid[], %(tenant)s::text[], %(received_at)s::timestamptz[], %(peer)s::inet[], %(client_address)s::inet[],
-    %(source_evidence)s::jsonb[], %(bytes)s::integer[], %(sha256)s::bytea[], %(sealed_body)s::bytea[],
-    %(sealed_head)s::bytea[], %(state)s::text[], %(last_error)s::text[]
+    %(id)b::uuid[], %(tenant)b::text[], %(received_at)b::timestamptz[], %(peer)b::inet[], %(client_address)b::inet[],
+    %(source_evidence)b::jsonb[], %(bytes)b::integer[], %(sha256)b::bytea[], %(sealed_body)b::bytea[],
+    %(sealed_head)b::bytea[], %(state)b::text[], %(last_error)b::text[]
 ) AS arrived (
     id, tenant, received_at, peer, client_address, source_evidence, bytes, sha256, sealed_body, sealed_head, state,
     last_error

@@ -39,9 +39,9 @@ def test_a_shared_query_fits_every_table_with_work_in_it(conn: Connection, table
 
 def prepared(sql: bytes) -> bytes:
     """The statement as Postgres plans it, with its parameters numbered in order of appearance."""
-    names = list(dict.fromkeys(re.findall(rb"%\((\w+)\)s", sql)))
+    names = list(dict.fromkeys(re.findall(rb"%\((\w+)\)[sb]", sql)))
     for number, name in enumerate(names, 1):
-        sql = sql.replace(b"%%(%s)s" % name, b"$%d" % number)
+        sql = re.sub(rb"%%\(%s\)[sb]" % name, b"$%d" % number, sql)
     return b"PREPARE one AS " + sql.replace(b"%%", b"%")
 
 
