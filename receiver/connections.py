@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from receiver.metrics import Metrics
-from receiver.source import Address, is_in, parse_address
+from receiver.source import Address, is_in, peer_address
 from schemas.settings import Network
 
 # Measured without it: half a head keeps its connection open for ever, and 250 of them end a receiver in silence.
@@ -57,7 +57,7 @@ class Connection(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        self._peer = parse_address(self.client[0]) if self.client else None
+        self._peer = peer_address(self.client[0]) if self.client else None
         if self.peers.enter(self._peer):
             self._expect_head()
         else:

@@ -92,12 +92,9 @@ class Inbox:
             raise NotKeptError("away")
         if self._waiting.full:
             raise NotKeptError("full")
-        waiting = self._waiting.add(row)
-        await asyncio.wait((waiting.kept,), timeout=until - _now())
-        if not waiting.kept.done():
-            raise NotKeptError("late")
-        if not waiting.kept.result():
-            raise NotKeptError("unwritable")
+        kept = await self._waiting.add(row).outcome(until=until)
+        if not kept:
+            raise NotKeptError("late" if kept is None else "unwritable")
 
     async def _write_forever(self) -> None:
         # With a spool nobody needs to wait for Postgres; without one, it may be back before the caller gives up.

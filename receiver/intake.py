@@ -18,7 +18,7 @@ from receiver.body import Body, IncompleteError, SlowError, listen_on, read_body
 from receiver.inbox import Inbox
 from receiver.metrics import Metrics
 from receiver.room import MOST_REFUSED_BODY, Room
-from receiver.source import Trace, parse_address, trace
+from receiver.source import Trace, peer_address, trace
 from receiver.spool.spool import Spool
 from receiver.waiting import NotKeptError
 from receiver.watch import Watch
@@ -67,7 +67,7 @@ class Intake:
             log.exception("callback.failed")
             state["metrics"].not_kept.labels("failed").inc()
             answer = not_kept()
-        state["metrics"].answers.labels(str(answer.status)).inc()
+        state["metrics"].answered(answer.status).inc()
         state["metrics"].seconds.observe(time.perf_counter() - began)
         await answer(scope, receive, send)
 
@@ -154,7 +154,7 @@ def _traced(scope: Scope, settings: Settings) -> Trace:
 
 def _arrival(scope: Scope, caller: Caller, body: Body, *, state: str, last_error: str | None) -> Arrival:
     client = scope.get("client")
-    peer = parse_address(client[0]) if client else None
+    peer = peer_address(client[0]) if client else None
     address = caller.traced.address
     return Arrival(
         id=uuid7(),

@@ -1,6 +1,7 @@
 """What the receiver counts, in a registry of its own; labels are our words, never a caller's."""
 
 from collections.abc import Callable
+from functools import cache
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
@@ -14,6 +15,8 @@ class Metrics:
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
         self.answers = self._counter("answers", "Answers to callbacks, by status code.", "code")
+        # A look-up by label takes a lock, every time.
+        self.answered = cache(lambda status: self.answers.labels(str(status)))
         self.seconds = Histogram(
             "jumio_receiver_answer_seconds", "From the request's head to the answer.", buckets=_SECONDS,
             registry=self.registry,

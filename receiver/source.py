@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Literal, NamedTuple
 
@@ -39,7 +40,7 @@ def trace(
     peer: str | None, header_lines: Sequence[str], *, trusted: Sequence[Network], header: ForwardingHeader
 ) -> Trace:
     """As caller, with the number of hops."""
-    address = parse_address(peer) if peer else None
+    address = peer_address(peer) if peer else None
     if address is None or not is_in(address, trusted):
         return Trace(address, 0)
     for hops, entry in enumerate(_right_to_left(header_lines, header), start=1):
@@ -59,6 +60,12 @@ def parse_address(text: str) -> Address | None:
     except ValueError:
         return None
     return (address.ipv4_mapped or address) if isinstance(address, IPv6Address) else address
+
+
+@lru_cache(maxsize=1024)
+def peer_address(text: str) -> Address | None:
+    """As parse_address, for the peer of a socket: a few short texts that come over and over."""
+    return parse_address(text)
 
 
 def is_in(address: Address, networks: Sequence[Network]) -> bool:

@@ -4,6 +4,7 @@ import asyncio
 from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import partial
 
 from receiver.arrival import Row
 
@@ -24,13 +25,21 @@ class Waiting:
     """One row, and whether it is kept once that is known."""
 
     row: Row
-    kept: "asyncio.Future[bool]"
+    kept: "asyncio.Future[bool | None]"
     since: float
 
-    def settle(self, *, kept: bool) -> None:
+    def settle(self, *, kept: bool | None) -> None:
         """Tell the caller, if it still waits."""
         if not self.kept.done():
             self.kept.set_result(kept)
+
+    async def outcome(self, *, until: float) -> bool | None:
+        """Whether it is kept; None where that is not known in time. A bare timer is a third of asyncio.wait's cost."""
+        late = asyncio.get_running_loop().call_at(until, partial(self.settle, kept=None))
+        try:
+            return await self.kept
+        finally:
+            late.cancel()
 
 
 class WaitingRows:

@@ -89,9 +89,7 @@ class Spool:
         """
         if self._waiting.full or self._hangs or self._refused_just_now:
             raise NotKeptError("spool")
-        waiting = self._waiting.add(row)
-        await asyncio.wait((waiting.kept,), timeout=max(0.0, until - _now()))
-        if not waiting.kept.done() or not waiting.kept.result():
+        if not await self._waiting.add(row).outcome(until=until):
             raise NotKeptError("spool")
 
     async def retire(self) -> None:
