@@ -32,7 +32,7 @@ _READ_AGAIN_SHARE = 0.1
 def fetch(conn: Connection, callback_id: UUID, *, attempt: int, tools: Tools) -> None:
     """Take one callback to its verdict. Raises LineError, UnreadableCallbackError or UnsealError."""
     [row] = store.rows(conn, "callbacks", "get_callback", {"id": callback_id})
-    callback = _read(conn, callback_id, row, tools)
+    callback, body = _read(conn, callback_id, row, tools)
     if _is_finished_repeat(conn, callback_id, callback, row):
         repeat = "repeat: the same callback is done"
         store.finish(conn, "callbacks", callback_id, attempt=attempt, state="done", error=repeat)
@@ -46,7 +46,7 @@ def fetch(conn: Connection, callback_id: UUID, *, attempt: int, tools: Tools) ->
         revision=_revision(conn, row["tenant"], callback),
         read_again_in=_read_again_in(row["received_at"], tools.settings.jumio_retry_seconds),
     )
-    _note_what_is_new(conn, callback, row["tenant"])
+    _note_what_is_new(conn, callback, body, row["tenant"])
     found = _ask(conn, callback, row["tenant"], tools)
     if found is None:
         record_underway(conn, reading, callback, rank=_RANK)
@@ -61,7 +61,7 @@ def fetch(conn: Connection, callback_id: UUID, *, attempt: int, tools: Tools) ->
     record(conn, reading, report, verdict, keys=tools.settings.keys, outlet=tools.outlet)
 
 
-def _read(conn: Connection, callback_id: UUID, row: store.Row, tools: Tools) -> Callback:
+def _read(conn: Connection, callback_id: UUID, row: store.Row, tools: Tools) -> tuple[Callback, bytes]:
     body = tools.settings.keys.unseal(row["sealed_body"], place=f"callbacks.body/{callback_id}")
     try:
         callback = read_callback(body)
@@ -81,14 +81,15 @@ def _read(conn: Connection, callback_id: UUID, row: store.Row, tools: Tools) -> 
             "sent_at": callback.sent_at,
         },
     )
-    return callback
+    return callback, body
 
 
-def _note_what_is_new(conn: Connection, callback: Callback, tenant: str) -> None:
+def _note_what_is_new(conn: Connection, callback: Callback, body: bytes, tenant: str) -> None:
     """In the callback itself: what the retrieval API shows later may know nothing of it."""
     told = callback.told.oddities if callback.told else ()
     status = (f"unknown_status:{callback.status}",) if callback.stage == "unknown" else ()
-    note_drift(conn, tenant, callback.family, [*told, *status], example=callback.told.raw if callback.told else b"{}")
+    example = callback.told.raw if callback.told else body
+    note_drift(conn, tenant, callback.family, [*callback.oddities, *told, *status], example=example)
 
 
 def _ask(conn: Connection, callback: Callback, tenant: str, tools: Tools) -> tuple[Report, Verdict] | None:

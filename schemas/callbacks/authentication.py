@@ -6,6 +6,7 @@ from datetime import datetime
 from schemas.callbacks.callback import Callback, is_id
 from schemas.callbacks.family import Form, Host
 from schemas.callbacks.forms import UNDERWAY, as_object, first, raw_form, require_key, require_status, stage_of
+from schemas.callbacks.legacy_shapes import AUTHENTICATION
 from schemas.callbacks.lenient import (
     CLASSIFIER,
     Object,
@@ -18,6 +19,7 @@ from schemas.callbacks.lenient import (
     require_same,
     require_short,
 )
+from schemas.callbacks.shape import as_known
 from schemas.report import Check, Decision, Family, Outcome, Part, Report
 from schemas.verdict import Row
 
@@ -34,7 +36,6 @@ _FIELDS = (
     "callBackType", "transactionReference", "enrollmentTransactionReference", "transactionResult", "transactionDate",
     "callbackDate", "scanSource", "idScanImageFace", "images", "livenessImages", "userReference",
 )  # fmt: skip
-_MEMBERS = frozenset({*_FIELDS, "timestamp", "updatedAt"})
 _LIVENESS = "LIVENESS_"
 
 
@@ -47,7 +48,7 @@ def recognises(form: Form) -> bool:
 def read(form: Form) -> Callback:
     key = require_key(form, "transactionreference")
     reader = Reader()
-    found = as_object(form, reader, fields=_FIELDS, embedded=())
+    found = as_object(form, reader, fields=_FIELDS, embedded={})
     status = require_status(reader.word(found, "transactionResult"))
     said_at = reader.time(found, "callbackDate")
     told = _report(reader, found, key, status=status, raw=raw_form(form), said_at=said_at)
@@ -64,11 +65,11 @@ def report(documents: Mapping[str, bytes | None], key: str) -> Report:
         raise UnreadableAnswerError("authentication", "is not there")
     reader = Reader()
     document = read_object(body, asked="authentication")
-    require_same(reader, document, "transactionReference", key)
-    reader.note_unknown(document, _MEMBERS, code="unknown_member")
-    status = require_short(reader.word(document, "transactionResult"), asked="authentication")
-    raw, said_at = canonical({"authentication": document}), reader.time(document, "updatedAt")
-    return _report(reader, document, key, status=status, raw=raw, said_at=said_at)
+    shown = as_known(reader, document, AUTHENTICATION)
+    require_same(reader, shown, "transactionReference", key)
+    status = require_short(reader.word(shown, "transactionResult"), asked="authentication")
+    raw, said_at = canonical({"authentication": document}), reader.time(shown, "updatedAt")
+    return _report(reader, shown, key, status=status, raw=raw, said_at=said_at)
 
 
 def image_path(key: str, classifier: str) -> str:

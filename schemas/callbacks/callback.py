@@ -30,7 +30,7 @@ class Callback:
     """Which transaction the doorbell rang for, and the status that it named.
 
     Older generations bring their result along: `told` is that, to be confirmed by the retrieval API. They know no
-    account, so `account_id` is empty there.
+    account, so `account_id` is empty there. `oddities` are what is new in the callback: codes with names of members.
     """
 
     family: Family
@@ -40,6 +40,7 @@ class Callback:
     stage: Stage
     sent_at: datetime | None
     told: Report | None = None
+    oddities: tuple[str, ...] = ()
 
 
 def is_id(value: object) -> bool:

@@ -6,6 +6,7 @@ from datetime import datetime
 from schemas.callbacks.callback import Callback, is_id
 from schemas.callbacks.family import Form, Host
 from schemas.callbacks.forms import UNDERWAY, as_object, raw_form, require_key, require_status, stage_of
+from schemas.callbacks.legacy_shapes import DOCUMENT, EMBEDDED_DOCUMENT, EXTRACTED
 from schemas.callbacks.lenient import (
     CLASSIFIER,
     Image,
@@ -19,6 +20,7 @@ from schemas.callbacks.lenient import (
     require_same,
     require_short,
 )
+from schemas.callbacks.shape import as_known
 from schemas.report import Check, Decision, Family, Identity, Outcome, Part, Report
 from schemas.verdict import Row
 
@@ -35,7 +37,6 @@ STATUSES: Mapping[str, tuple[Outcome, str]] = {
 }
 _FAILED = "FAILED"
 _FIELDS = ("scanReference", "timestamp", "transaction", "document")
-_MEMBERS = frozenset({*_FIELDS, "images", "status"})
 _CODES = "BC BS CAAP CB CC CCS CRC CUSTOM HCC IC LAG LOAP MEDC MOAP OTHER PB SEL SENC SS SSC STUC TAC TR UB VC VT WWCC"
 _TYPES = frozenset(_CODES.split())
 _PAGE = "PAGE_"
@@ -49,7 +50,7 @@ def recognises(form: Form) -> bool:
 def read(form: Form) -> Callback:
     key = require_key(form, "scanreference")
     reader = Reader()
-    found = as_object(form, reader, fields=_FIELDS, embedded=("transaction", "document"))
+    found = as_object(form, reader, fields=_FIELDS, embedded=EMBEDDED_DOCUMENT)
     said_at = reader.time(found, "timestamp")
     told = _report(reader, found, {}, key, raw=raw_form(form), said_at=said_at)
     known = {*STATUSES, told.status} if told.expired else STATUSES
@@ -63,10 +64,10 @@ def reads(key: str) -> Mapping[str, str]:
 def report(documents: Mapping[str, bytes | None], key: str) -> Report:
     reader = Reader()
     answers = {name: None if body is None else read_object(body, asked=name) for name, body in documents.items()}
-    for answer in filter(None, answers.values()):
+    shown = {name: as_known(reader, answer or {}, DOCUMENT[name]) for name, answer in answers.items()}
+    for answer in filter(None, shown.values()):
         require_same(reader, answer, "scanReference", key)
-    state, data, pages = (answers.get(name) or {} for name in ("status", "data", "pages"))
-    reader.note_unknown(data, _MEMBERS, code="unknown_member")
+    state, data, pages = (shown.get(name, {}) for name in ("status", "data", "pages"))
     found = {"document": data.get("document"), "transaction": data.get("transaction")}
     if not data:
         ended = reader.word(state, "status")
@@ -75,9 +76,9 @@ def report(documents: Mapping[str, bytes | None], key: str) -> Report:
         found["transaction"] = {"status": ended}
     # The time of answering, beside the answers, is none at which the result changed.
     said_at = reader.time(reader.object(found, "transaction"), "updatedAt")
-    shown = _report(reader, found, pages, key, raw=canonical(answers), said_at=said_at)
-    require_short(shown.status, asked="data")
-    return shown
+    result = _report(reader, found, pages, key, raw=canonical(answers), said_at=said_at)
+    require_short(result.status, asked="data")
+    return result
 
 
 def image_path(key: str, classifier: str) -> str:
@@ -160,7 +161,8 @@ def _inner(reader: Reader, outer: Object) -> Object:
     if not isinstance(text, str) or not text.strip():
         return reader.object(outer, "extractedData")
     try:
-        return reader.object({"extractedData": read_value(text, strict=False)}, "extractedData")
+        inner = {"extractedData": read_value(text, strict=False)}
+        return reader.object(as_known(reader, inner, {"extractedData": EXTRACTED}), "extractedData")
     except (ValueError, RecursionError):
         reader.note("embedded_json", "extractedData")
         return {}

@@ -1,13 +1,15 @@
 """bytes -> form: urlencoded, as strict as it must be and as tolerant as it can be (protocol.md A.3)."""
 
 import re
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
 from schemas.callbacks.callback import Stage, UnreadableCallbackError, is_id
 from schemas.callbacks.family import Form
+from schemas.callbacks.legacy_shapes import IMAGE
 from schemas.callbacks.lenient import LONGEST_STATUS, Object, Reader, canonical, read_value
+from schemas.callbacks.shape import Shape, as_known
 
 # The richest documented callback has some 70 fields; parse_qsl takes 2.6 s for a million of them.
 MOST_FIELDS = 1000
@@ -49,7 +51,7 @@ def read_form(body: bytes) -> Fields:
     return fields
 
 
-def as_object(form: Form, reader: Reader, *, fields: Sequence[str], embedded: Collection[str]) -> Object:
+def as_object(form: Form, reader: Reader, *, fields: Sequence[str], embedded: Mapping[str, Shape]) -> Object:
     """The known fields under their documented names, JSON inside of them parsed; the others are noted by name.
 
     JSON that cannot be read stays the text that it is: of no use, and not the same as absent.
@@ -58,7 +60,7 @@ def as_object(form: Form, reader: Reader, *, fields: Sequence[str], embedded: Co
     spelt = _spelt(form)
     reader.note_unknown((spelt[name] for name in form if name not in known), (), code="unknown_field")
     return {
-        known[name]: _value(reader, known[name], values, is_json=known[name] in embedded)
+        known[name]: _value(reader, known[name], values, embedded.get(known[name]))
         for name, values in form.items()
         if name in known
     }
@@ -123,23 +125,23 @@ def _spelt(form: Form) -> dict[str, str]:
     return form.spelt if isinstance(form, Fields) else {name: name for name in form}
 
 
-def _value(reader: Reader, name: str, values: Sequence[str], *, is_json: bool) -> Any:  # noqa: ANN401 - any JSON
+def _value(reader: Reader, name: str, values: Sequence[str], known: Shape | None) -> Any:  # noqa: ANN401 - any JSON
     """A text, or what the JSON in it says; a list of images comes as JSON, repeated, or both."""
     if name.lower() not in _COLLECTED:
-        return _parsed(reader, name, values[0], is_json=is_json)
-    found = [_parsed(reader, name, value, is_json=False) for value in values]
+        return _parsed(reader, name, values[0], known)
+    found = [_parsed(reader, name, value, None) for value in values]
     return [entry for part in found for entry in (part if isinstance(part, list) else [part]) if part is not None]
 
 
-def _parsed(reader: Reader, name: str, text: str, *, is_json: bool) -> Any:  # noqa: ANN401 - any JSON
+def _parsed(reader: Reader, name: str, text: str, known: Shape | None) -> Any:  # noqa: ANN401 - any JSON
     """An image may be an address or, as Jumio Go has it, an object; so JSON is also what looks like it."""
     if text.strip() in _ABSENT:
-        return None if is_json or name.lower() in _COLLECTED else text
+        return None if known is not None or name.lower() in _COLLECTED else text
     looks_like_it = name.lower() in _IMAGES and text.lstrip().startswith(("[", "{"))
-    if not is_json and not looks_like_it:
+    if known is None and not looks_like_it:
         return text
     try:
-        return read_value(text, strict=False)
+        return as_known(reader, {name: read_value(text, strict=False)}, {name: known or IMAGE})[name]
     except (ValueError, RecursionError):
         reader.note("embedded_json", name)
         return text

@@ -4,6 +4,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from schemas.callbacks.callback import Callback, Stage, UnreadableCallbackError, is_id, read_time
+from schemas.callbacks.kyx_shapes import CALLBACK
+from schemas.callbacks.lenient import Reader
+from schemas.callbacks.shape import as_known
 from schemas.report import Family, Outcome
 from schemas.verdict import Row
 
@@ -24,12 +27,17 @@ OUTCOMES: Mapping[str, Outcome] = {
 
 def recognises(document: Any) -> bool:  # noqa: ANN401 - JSON is any of its types
     """By its members, never by the Content-Type."""
-    return isinstance(document, dict) and "workflowExecution" in document and "account" in document
+    return isinstance(document, dict) and {"workflowexecution", "account"} <= {name.lower() for name in document}
 
 
 def read(document: dict[str, Any]) -> Callback:
-    """Raises UnreadableCallbackError with code `shape` or `id`."""
-    workflow, account = document["workflowExecution"], document["account"]
+    """Raises UnreadableCallbackError with code `shape`, `id` or `duplicate_keys`."""
+    reader = Reader()
+    try:
+        document = as_known(reader, document, CALLBACK)
+    except ValueError:
+        raise UnreadableCallbackError("duplicate_keys", "a member in two spellings, with two values") from None
+    workflow, account = document.get("workflowExecution"), document.get("account")
     if not isinstance(workflow, dict) or not isinstance(account, dict):
         raise UnreadableCallbackError("shape", "workflowExecution and account should be objects")
     status = workflow.get("status")
@@ -44,6 +52,7 @@ def read(document: dict[str, Any]) -> Callback:
         status=status,
         stage=stage(status),
         sent_at=read_time(document.get("callbackSentAt")),
+        oddities=reader.oddities,
     )
 
 

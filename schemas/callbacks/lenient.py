@@ -98,8 +98,10 @@ class Reader:
                 self.note(code, name)
 
     def object(self, parent: Object, member: str) -> Object:
-        """The object, or an empty one for null, [] and anything else."""
+        """The object, also one that is alone in a list; an empty one for null, [] and anything else."""
         value = parent.get(member)
+        if isinstance(value, list) and len(value) == 1:
+            [value] = value
         if isinstance(value, dict):
             return value
         if value not in (None, [], ""):

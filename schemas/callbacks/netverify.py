@@ -7,6 +7,7 @@ from itertools import product
 from schemas.callbacks.callback import Callback, is_id
 from schemas.callbacks.family import Form, Host
 from schemas.callbacks.forms import UNDERWAY, as_object, first, raw_form, require_key, require_status, stage_of
+from schemas.callbacks.legacy_shapes import EMBEDDED, SCAN
 from schemas.callbacks.lenient import (
     CLASSIFIER,
     Object,
@@ -26,7 +27,8 @@ from schemas.callbacks.netverify_checks import (
     person_checks,
     reject_reasons,
 )
-from schemas.callbacks.netverify_words import EMBEDDED, FIELDS, RENAMED, SUBTYPES, TYPES
+from schemas.callbacks.netverify_words import FIELDS, RENAMED, SUBTYPES, TYPES
+from schemas.callbacks.shape import as_known
 from schemas.report import Check, Decision, Family, Identity, Outcome, Part, Report
 from schemas.verdict import Row
 
@@ -54,7 +56,6 @@ _DENIES = frozenset({"ERROR", "FAILED"})
 _VALIDITIES: Mapping[str, Outcome] = {"true": "passed", "false": "rejected"}
 _ADDITIONAL_REMARK = "verificationStatus does not count them; one that was not done takes nothing away."
 
-_MEMBERS = frozenset({"timestamp", "scanReference", "document", "transaction", "verification", "facemap"})
 _IMAGE_FIELDS = (("idScanImage", "FRONT"), ("idScanImageBackside", "BACK"), ("idScanImageFace", "FACE"))
 _CATEGORIES = {"FACE": "SELFIE", "FACEMAP": "FACEMAP"}
 _CLASSIFIERS = frozenset({"FRONT", "BACK", "FACE", "FACEMAP"})
@@ -89,20 +90,21 @@ def reads(key: str) -> Mapping[str, str]:
 def report(documents: Mapping[str, bytes | None], key: str) -> Report:
     reader = Reader()
     answers = {name: None if body is None else read_object(body, asked=name) for name, body in documents.items()}
-    for answer in filter(None, answers.values()):
+    shown = {name: as_known(reader, answer or {}, SCAN[name]) for name, answer in answers.items()}
+    for answer in filter(None, shown.values()):
         require_same(reader, answer, "scanReference", key)
-    state, data, images = answers.get("status"), answers.get("data"), answers.get("images")
-    found = _renamed(reader, data or {})
-    status = _shown_status(reader, state or {}, found)
+    state, data, images = (shown.get(name, {}) for name in ("status", "data", "images"))
+    found = _renamed(reader, data)
+    status = _shown_status(reader, state, found)
     return _report(
         reader,
         found,
         key,
         status=status,
-        parts=_shown_parts(reader, data or {}, images or {}, key),
+        parts=_shown_parts(reader, data, images, key),
         raw=canonical(answers),
         # The time of answering, beside it, is none at which the result changed.
-        said_at=reader.time(reader.object(data or {}, "transaction"), "updatedAt"),
+        said_at=reader.time(reader.object(data, "transaction"), "updatedAt"),
     )
 
 
@@ -239,7 +241,6 @@ def _shown_parts(reader: Reader, data: Object, images: Object, key: str) -> Iter
 
 def _renamed(reader: Reader, data: Object) -> Object:
     """The document of the retrieval API under the names of the callback."""
-    reader.note_unknown(data, _MEMBERS, code="unknown_member")
     found = {
         new: part[old]
         for member, names in RENAMED.items()

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from schemas.callbacks.legacy_shapes import SEARCHES
 from schemas.callbacks.lenient import Object, Reader, tidy
 from schemas.report import Check, Detail, Outcome, Reason
 
@@ -19,7 +20,6 @@ _ANSWERS: Mapping[str, Outcome] = {
     "NEGATIVE_RESULT": "rejected",
     "CHECK_NOT_DONE": "not_executed",
 }
-_ANSWERED = frozenset({"addressValidation", "proofOfResidency", "personalNumberValidation"})
 # Two words for one thing (protocol.md D.5).
 _DONE = frozenset({"DONE", "SUCCESS"})
 _CODES = (
@@ -89,7 +89,7 @@ def _additional(reader: Reader, name: str, entry: Object) -> tuple[Outcome, str]
         return _screening(reader, entry)
     if name == "faceSearchFindings":
         return _face_search(reader, entry)
-    if name not in _ANSWERED:
+    if name not in SEARCHES:
         reader.note("unknown_capability", name)
     word = reader.word(entry, "searchResults")
     outcome = _ANSWERS.get(word or "")

@@ -16,18 +16,12 @@ residentPermitType residentPermitRemarks documentIdentificationNumber citizenshi
 lastNameAtBirth remarks disability additionalChecks idFaceMatch idFaceLiveness similarityScore similarityDecision
 pesel laborIdentificationNumber
 """
-_EMBEDDED = """
-identityVerification rejectReason additionalChecks idAddress dlCategories expiryDateParts dateOfBirthParts
-issuingDateParts
-"""
 _SUBTYPES = """
 NATIONAL_ID CONSULAR_ID ELECTORAL_ID RESIDENT_PERMIT_ID TAX_ID STUDENT_ID PASSPORT_CARD_ID MILITARY_ID
 PUBLIC_SAFETY_ID HEALTH_ID OTHER_ID VISA UNKNOWN REGULAR_DRIVING_LICENSE LEARNING_DRIVING_LICENSE E_PASSPORT
 """
 
 FIELDS = tuple(_FIELDS.split())
-# Those that hold JSON as a text.
-EMBEDDED = frozenset(_EMBEDDED.split())
 TYPES = frozenset({"PASSPORT", "DRIVING_LICENSE", "ID_CARD", "VISA", "UNSUPPORTED"})
 SUBTYPES = frozenset(_SUBTYPES.split())
 # What the retrieval API calls the fields of the callback (protocol.md C.7); the rest has the same name, or no use here.

@@ -1,37 +1,27 @@
 """Details and steps of a KYX workflow -> a report. Pure, and tolerant by every rule of protocol.md D.5."""
 
+from collections.abc import Collection
 from typing import Any
 
 from schemas.callbacks import lenient
 from schemas.callbacks.kyx import EXPIRED, FINAL, OUTCOMES, UNDERWAY
+from schemas.callbacks.kyx_shapes import (
+    CATEGORIES,
+    CLASSIFIERS,
+    DECISION_LABELS,
+    DETAILS,
+    GROUPS,
+    LABELS,
+    STATUS,
+    STEPS,
+)
 from schemas.callbacks.lenient import Object, Reader, tidy
+from schemas.callbacks.netverify_words import SUBTYPES, TYPES
+from schemas.callbacks.shape import Shape, as_known
 from schemas.report import Check, Decision, Identity, Part, Report, Step
 from workers.errors import JumioAnswerError, JumioNotReadyError, MismatchError
 from workers.jumio.lenient import canonical, read_object
 
-# protocol.md D.2. Others are kept as well; they are only noted.
-CAPABILITIES = frozenset(
-    {
-        "usability", "liveness", "similarity", "authentication", "imageChecks", "extraction", "dataChecks",
-        "watchlistScreening", "addressValidation", "proofOfResidency", "drivingLicenseVerification",
-        "braCpfValidation", "biometricVerification",
-    }
-)  # fmt: skip
-# protocol.md D.1, with those of the newer documents.
-_MEMBERS = {
-    "details": frozenset(
-        {
-            "createdAt", "startedAt", "completedAt", "account", "workflow", "decision", "steps", "credentials",
-            "capabilities", "wipedOutAt", "captureClient", "feedback", "timestamp",
-        }
-    ),
-    "workflow": frozenset(
-        {
-            "id", "href", "status", "definitionKey", "userReference", "customerInternalReference",
-            "originalDefinitionKey", "reportingCriteria", "childIds", "parentId",
-        }
-    ),
-}  # fmt: skip
 CLASSIFIER = lenient.CLASSIFIER
 # Data that was known before the journey, in JSON (protocol.md C.3).
 _NO_IMAGE = "PREPARED_DATA"
@@ -42,19 +32,19 @@ def read_report(details: bytes, steps: bytes | None, *, account_id: str, workflo
 
     Raises JumioAnswerError for what is no details document, MismatchError for one of another workflow.
     """
-    document = read_object(details, asked="details")
-    groups = None if steps is None else read_object(steps, asked="steps")
+    reader = Reader()
+    answers = {"details": details, "steps": steps}
+    raw = {name: None if body is None else read_object(body, asked=name) for name, body in answers.items()}
+    document = _shown(reader, raw["details"] or {}, DETAILS, asked="details")
+    groups = _shown(reader, raw["steps"] or {}, GROUPS, asked="steps")
     workflow = document.get("workflow")
     if not isinstance(workflow, dict):
         raise JumioAnswerError("details", "has no workflow object")
-    reader = Reader()
     _require_asked(reader, workflow, "workflow", workflow_key)
     _require_asked(reader, reader.object(document, "account"), "account", account_id)
     status = _status(reader, workflow, asked="details")
     if status not in FINAL and status not in UNDERWAY:
         reader.note("unknown_status", status)
-    for shown, member in ((document, "details"), (workflow, "workflow")):
-        reader.note_unknown(shown, _MEMBERS[member], code="unknown_member")
 
     return Report(
         family="kyx",
@@ -63,15 +53,15 @@ def read_report(details: bytes, steps: bytes | None, *, account_id: str, workflo
         status=status,
         final=status in FINAL,
         expired=status in EXPIRED,
-        raw=canonical({"details": document, "steps": groups}),
-        decision=_decision(reader, document),
+        raw=canonical(raw),
+        decision=_decision(reader, document, labels=DECISION_LABELS),
         definition_key=reader.word(workflow, "definitionKey"),
         user_reference=reader.text(workflow, "userReference"),
         customer_reference=reader.text(workflow, "customerInternalReference"),
         started_at=reader.time(document, "startedAt"),
         completed_at=reader.time(document, "completedAt"),
         checks=_checks(reader, document),
-        steps=_steps(reader, groups or {}),
+        steps=_steps(reader, groups),
         identities=_identities(reader, document),
         parts=_parts(reader, document),
         provisional=_is_searching(reader, document),
@@ -84,12 +74,13 @@ def expired_report(document: dict[str, Any], *, account_id: str, workflow_key: s
 
     Raises JumioNotReadyError where it did not expire: then the missing details are still to come.
     """
-    workflow = document.get("workflowExecution")
+    reader = Reader()
+    shown = _shown(reader, document, STATUS, asked="status")
+    workflow = shown.get("workflowExecution")
     if not isinstance(workflow, dict):
         raise JumioAnswerError("status", "has no workflowExecution object")
-    reader = Reader()
     _require_asked(reader, workflow, "workflow", workflow_key)
-    _require_asked(reader, reader.object(document, "account"), "account", account_id)
+    _require_asked(reader, reader.object(shown, "account"), "account", account_id)
     status = _status(reader, workflow, asked="status")
     if status not in EXPIRED:
         raise JumioNotReadyError("details", "are not there, though the workflow did not expire")
@@ -107,6 +98,13 @@ def expired_report(document: dict[str, Any], *, account_id: str, workflow_key: s
     )
 
 
+def _shown(reader: Reader, document: Object, known: Shape, *, asked: str) -> Object:
+    try:
+        return as_known(reader, document, known)
+    except ValueError:
+        raise JumioAnswerError(asked, "has a member in two spellings, with two values") from None
+
+
 def _require_asked(reader: Reader, shown: Object, name: str, asked_for: str) -> None:
     found = shown.get("id")
     if found in (None, ""):
@@ -122,7 +120,7 @@ def _status(reader: Reader, workflow: Object, *, asked: str) -> str:
     return status
 
 
-def _decision(reader: Reader, parent: Object) -> Decision | None:
+def _decision(reader: Reader, parent: Object, *, labels: Collection[str] | None) -> Decision | None:
     """None where there is none; an unknown one is a warning, whatever its label says."""
     found = reader.object(parent, "decision")
     if not found:
@@ -131,14 +129,17 @@ def _decision(reader: Reader, parent: Object) -> Decision | None:
     outcome = OUTCOMES.get(kind) if isinstance(kind, str) else None
     if outcome is None:
         reader.note("unknown_decision", reader.word(found, "type") or "type")
-    label = reader.word(reader.object(found, "details"), "label") or reader.word(found, "type") or "NO_LABEL"
+    word = reader.word(reader.object(found, "details"), "label")
+    if word and labels is not None and word not in labels:
+        reader.note("unknown_label", word)
+    label = word or reader.word(found, "type") or "NO_LABEL"
     score = reader.score(reader.object(found, "risk"), "score")
     return Decision(outcome=outcome or "warning", label=label, risk_score=score)
 
 
-def _own_decision(reader: Reader, entry: Object, member: str) -> Decision:
+def _own_decision(reader: Reader, entry: Object, member: str, *, labels: Collection[str] | None) -> Decision:
     """A check or step without a decision has not passed: a person has to look."""
-    decision = _decision(reader, entry)
+    decision = _decision(reader, entry, labels=labels)
     if decision is None:
         reader.note("no_decision", member)
     return decision or Decision(outcome="warning", label="NO_DECISION")
@@ -148,10 +149,10 @@ def _checks(reader: Reader, document: Object) -> tuple[Check, ...]:
     found = []
     capabilities = reader.object(document, "capabilities")
     for name in capabilities:
-        if name not in CAPABILITIES:
+        if name not in LABELS:
             reader.note("unknown_capability", name)
         for entry in reader.objects(capabilities, name):
-            decision = _own_decision(reader, entry, name)
+            decision = _own_decision(reader, entry, name, labels=LABELS.get(name))
             ids = [reader.id(credential, "id") for credential in reader.objects(entry, "credentials")]
             found.append(
                 Check(
@@ -167,11 +168,14 @@ def _checks(reader: Reader, document: Object) -> tuple[Check, ...]:
 def _steps(reader: Reader, document: Object) -> tuple[Step, ...]:
     found = []
     for entry in reader.objects(document, "steps"):
-        decision = _own_decision(reader, entry, "steps")
+        decision = _own_decision(reader, entry, "steps", labels=DECISION_LABELS)
+        name = reader.word(entry, "name")
+        if name and name not in STEPS:
+            reader.note("unknown_step", name)
         found.append(
             Step(
                 step_id=reader.id(entry, "id") or "",
-                name=reader.word(entry, "name") or "UNKNOWN",
+                name=name or "UNKNOWN",
                 outcome=decision.outcome,
                 label=decision.label,
                 risk_score=decision.risk_score,
@@ -188,8 +192,8 @@ def _identities(reader: Reader, document: Object) -> tuple[Identity, ...]:
 
 def _identity(reader: Reader, data: Object) -> Identity:
     return Identity(
-        document_type=reader.kind(data, "type", ()),
-        document_subtype=reader.kind(data, "subType", ()),
+        document_type=reader.kind(data, "type", TYPES),
+        document_subtype=reader.kind(data, "subType", SUBTYPES),
         issuing_country=reader.word(data, "issuingCountry"),
         first_name=reader.text(data, "firstName"),
         last_name=reader.text(data, "lastName"),
@@ -203,7 +207,8 @@ def _identity(reader: Reader, data: Object) -> Identity:
 def _is_searching(reader: Reader, document: Object) -> bool:
     """Whether Jumio still compares the face with those of others, which may add a finding later (protocol.md C.5)."""
     entries = reader.objects(reader.object(document, "capabilities"), "imageChecks")
-    searches = [reader.object(reader.object(entry, "data"), "faceSearchFindings") for entry in entries]
+    data = [part for entry in entries for part in reader.objects(entry, "data")]
+    searches = [search for part in data for search in reader.objects(part, "faceSearchFindings")]
     return any((reader.word(search, "status") or "").upper() == "PENDING" for search in searches)
 
 
@@ -213,13 +218,18 @@ def _parts(reader: Reader, document: Object) -> tuple[Part, ...]:
         credential_id = reader.id(credential, "id")
         if credential_id is None:
             continue
-        category = reader.word(credential, "category") or reader.word(credential, "categrory") or "UNKNOWN"
+        category = reader.word(credential, "category") or reader.word(credential, "categrory")
+        if category and category not in CATEGORIES:
+            reader.note("unknown_category", category)
         for entry in reader.objects(credential, "parts"):
-            classifier = reader.word(entry, "classifier") or ""
+            classifier = (reader.word(entry, "classifier") or "").upper()
             if not CLASSIFIER.fullmatch(classifier):
                 reader.note("not_classifier", "parts")
-            elif classifier != _NO_IMAGE:
+                continue
+            if classifier not in CLASSIFIERS:
+                reader.note("unknown_classifier", classifier)
+            if classifier != _NO_IMAGE:
                 before = found.get((credential_id, classifier))
                 offered = reader.text(entry, "href") is not None or (before is not None and before.offered)
-                found[credential_id, classifier] = Part(credential_id, category, classifier, offered)
+                found[credential_id, classifier] = Part(credential_id, category or "UNKNOWN", classifier, offered)
     return tuple(found.values())

@@ -1,0 +1,107 @@
+"""The members of what the older generations post and serve (protocol.md A.3 to A.6, C.7)."""
+
+from schemas.callbacks.shape import ANY, shape
+
+SEARCHES = ("addressValidation", "proofOfResidency", "personalNumberValidation")
+_ADDRESS = shape(
+    """
+    line1 line2 line3 line4 line5 country countryCode postalCode city subdivision formattedAddress stateCode streetName
+    streetSuffix streetDirection streetNumber unitDesignator unitNumber zip zipExtension province unitDetails
+    """
+)
+_DATE_PARTS = shape("year month day")
+_IDENTITY_VERIFICATION = shape("similarity validity reason similarityScore similarityDecision")
+_REJECT_REASON = shape(
+    "rejectReasonCode rejectReasonDescription", rejectReasonDetails=shape("detailsCode detailsDescription")
+)
+_ANSWER = """
+    searchStatus searchId searchReference searchResults searchResultUrl searchResultsLink searchDate searchResponse
+    searchReason status findings
+"""
+# By name of the check; an unknown one is looked at all the same.
+_ADDITIONAL_CHECKS = dict.fromkeys((*SEARCHES, "watchlistScreening", "faceSearchFindings", ANY), shape(_ANSWER))
+_DL_CATEGORIES = shape("category issueDate expiryDate isReadable availability")
+
+# JSON in the fields of a Netverify callback.
+EMBEDDED = {
+    "identityVerification": _IDENTITY_VERIFICATION,
+    "rejectReason": _REJECT_REASON,
+    "additionalChecks": _ADDITIONAL_CHECKS,
+    "idAddress": _ADDRESS,
+    "dlCategories": _DL_CATEGORIES,
+    "expiryDateParts": _DATE_PARTS,
+    "dateOfBirthParts": _DATE_PARTS,
+    "issuingDateParts": _DATE_PARTS,
+}
+
+IMAGE = shape("classifier href")
+STATUS = shape("timestamp scanReference status")
+SCAN = {
+    "status": STATUS,
+    "data": shape(
+        "timestamp scanReference",
+        document=shape(
+            """
+            status type subType idSubtype issuingCountry firstName lastName dob originDob number expiry issuingDate
+            usState personalNumber optionalData1 optionalData2 gender dlCarPermission nationality dni curp cpf taxNumber
+            registrationNumber mothersName fathersName personalIdentificationNumber rgNumber voterIdNumber issuingNumber
+            passportNumber durationOfStay numberOfEntries visaCategory issuingAuthority issuingPlace placeOfBirth
+            residentPermitType residentPermitRemarks documentIdentificationNumber citizenship maritalStatus religion
+            lastNameAtBirth remarks disability presetCountry presetIdType pesel laborIdentificationNumber
+            """,
+            address=_ADDRESS,
+            idAddress=_ADDRESS,
+            dlCategories=_DL_CATEGORIES,
+            expiryDateParts=_DATE_PARTS,
+            dateOfBirthParts=_DATE_PARTS,
+            issuingDateParts=_DATE_PARTS,
+        ),
+        transaction=shape(
+            """
+            status source date updatedAt clientIp customerId merchantScanReference merchantReportingCriteria
+            firstAttemptDate
+            """
+        ),
+        verification=shape(
+            """
+            mrzCheck documentValidation dataPositions hologram microprint securityFeatures signature faceMatch
+            faceLiveness
+            """,
+            identityVerification=_IDENTITY_VERIFICATION,
+            rejectReason=_REJECT_REASON,
+            additionalChecks=_ADDITIONAL_CHECKS,
+        ),
+        facemap=IMAGE,
+    ),
+    "images": shape("timestamp scanReference", images=IMAGE, livenessImages=IMAGE),
+}
+
+AUTHENTICATION = shape(
+    """
+    timestamp updatedAt callBackType transactionReference enrollmentTransactionReference transactionResult
+    transactionDate callbackDate scanSource userReference
+    """,
+    idScanImageFace=IMAGE,
+    images=IMAGE,
+    livenessImages=IMAGE,
+)
+
+_EXTRACTED = """
+    firstName lastName name accountNumber pan issueDate expiryDate ssn signatureAvailable swiftCode dueDate
+    cardNumberLastFourDigits dateOfBirth
+"""
+EXTRACTED = shape(_EXTRACTED, address=_ADDRESS)
+_DOCUMENT = shape(
+    "status country type customDocumentCode",
+    images=IMAGE,
+    originalDocument=IMAGE,
+    extractedData=shape(_EXTRACTED, address=_ADDRESS, extractedData=EXTRACTED),
+)
+_TRANSACTION = shape("date status source merchantScanReference customerId merchantReportingCriteria clientIp updatedAt")
+# JSON in the fields of a Document Verification callback.
+EMBEDDED_DOCUMENT = {"transaction": _TRANSACTION, "document": _DOCUMENT}
+DOCUMENT = {
+    "status": STATUS,
+    "data": shape("timestamp scanReference status", document=_DOCUMENT, transaction=_TRANSACTION, images=IMAGE),
+    "pages": shape("timestamp scanReference", images=IMAGE),
+}
