@@ -7,6 +7,8 @@ from schemas.verdict import Basis, Verdict
 
 # The label of a verdict that rests on two words of Jumio's which cannot both be true: somebody has to look, and soon.
 CONTRADICTION = "CONTRADICTION"
+# What makes a document this one, and its holder this person.
+_IDENTIFYING = ("document_number", "first_name", "last_name", "date_of_birth", "issuing_country")
 
 
 class UndecidedError(Exception):
@@ -42,10 +44,40 @@ def reconcile(told: Report, confirmed: Report) -> Verdict:
     if not told.final:
         return verdict
     before = decide(told, "callback")
-    if before.outcome == verdict.outcome or _is_correction(told, confirmed) or _is_completion(told, confirmed, verdict):
+    differences = _differences(told, confirmed, before, verdict)
+    if not differences or _is_correction(told, confirmed):
         return verdict
-    reasons = (Reason("callback", before.label), Reason("retrieval", verdict.label))
+    reasons = (
+        Reason("callback", before.label),
+        Reason("retrieval", verdict.label),
+        *(Reason("difference", name) for name in differences),
+    )
     return replace(verdict, outcome="warning", label=CONTRADICTION, reasons=reasons)
+
+
+def _differences(told: Report, confirmed: Report, before: Verdict, verdict: Verdict) -> list[str]:
+    """What the two say of the same thing in two ways, by name and never by value."""
+    found = []
+    if before.outcome != verdict.outcome and not _is_completion(told, confirmed, verdict):
+        found.append("OUTCOME")
+    # Time that ran out has several words.
+    if told.status != confirmed.status and not (told.expired and confirmed.expired):
+        found.append("STATUS")
+    codes = [{reason.code for reason in report.reasons if reason.code} for report in (told, confirmed)]
+    if all(codes) and codes[0] != codes[1]:
+        found.append("REJECT_REASON")
+    # A paper is read more finely by the retrieval API than it is told of; nobody's identity rests on it.
+    identifying = () if told.family == "document" else _IDENTIFYING
+    return found + [name.upper() for name in identifying if _is_another(told, confirmed, name)]
+
+
+def _is_another(told: Report, confirmed: Report, name: str) -> bool:
+    """Whether both say what it is, and no two of them the same."""
+    values = [
+        {" ".join(value.casefold().split()) for identity in report.identities if (value := getattr(identity, name))}
+        for report in (told, confirmed)
+    ]
+    return all(values) and values[0].isdisjoint(values[1])
 
 
 def _is_correction(told: Report, confirmed: Report) -> bool:

@@ -90,7 +90,12 @@ class LegacyTransaction(ABC):
     def expectation(self) -> Expectation:
         """A contradiction is never silently decided for one side: both words are told, and somebody has to look."""
         if self.shown is not self.outcome:
-            words = (("callback", self.outcome.status), ("retrieval", self.shown.status))
+            words = (
+                ("callback", self.outcome.status),
+                ("retrieval", self.shown.status),
+                ("difference", "OUTCOME"),
+                ("difference", "STATUS"),
+            )
             return Expectation("warning", "CONTRADICTION", self.downloads, words)
         return Expectation(
             outcome=self.outcome.expected,

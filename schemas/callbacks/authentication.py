@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime
 
 from schemas.callbacks.callback import Callback, is_id
+from schemas.callbacks.consent import CONSENTING, objections
 from schemas.callbacks.family import Form, Host
 from schemas.callbacks.forms import UNDERWAY, as_object, first, raw_form, require_key, require_status, stage_of
 from schemas.callbacks.legacy_shapes import AUTHENTICATION
@@ -35,13 +36,14 @@ RESULTS: Mapping[str, tuple[Outcome, str]] = {
 _FIELDS = (
     "callBackType", "transactionReference", "enrollmentTransactionReference", "transactionResult", "transactionDate",
     "callbackDate", "scanSource", "idScanImageFace", "images", "livenessImages", "userReference",
+    "rejectReason", *CONSENTING,
 )  # fmt: skip
 _LIVENESS = "LIVENESS_"
 
 
 def recognises(form: Form) -> bool:
-    if form.get("callbacktype"):
-        return first(form, "callbacktype").upper() == "NETVERIFY_AUTHENTICATION"
+    if kind := first(form, "callbacktype"):
+        return kind.upper() == "NETVERIFY_AUTHENTICATION"
     return bool(form.get("enrollmenttransactionreference") and form.get("transactionresult"))
 
 
@@ -83,6 +85,8 @@ def image_path(key: str, classifier: str) -> str:
 def vocabulary() -> Iterator[Row]:
     for status, (outcome, remark) in RESULTS.items():
         yield Row(NAME, status, "", outcome, remark)
+    besides = "a rejectReason, or a field that contradicts an approval of netverify"
+    yield Row(NAME, "PASSED", besides, "warning", "It contradicts itself.")
     yield Row(NAME, "any other word", "", "warning", "Unknown words are for a person to look at.")
     yield Row(NAME, ", ".join(sorted(UNDERWAY)), "", None, "Not done yet: kept and shown, never a verdict.")
 
@@ -91,6 +95,8 @@ def _report(reader: Reader, found: Object, key: str, *, status: str, raw: bytes,
     if status not in RESULTS and status not in UNDERWAY:
         reader.note("unknown_status", status)
     outcome, _ = RESULTS.get(status, ("warning", ""))
+    if outcome == "passed" and objections(reader, found):
+        outcome = "warning"
     checked: Outcome = "not_executed" if outcome == "expired" else outcome
     return Report(
         family=NAME,

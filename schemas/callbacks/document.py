@@ -5,7 +5,7 @@ from datetime import datetime
 
 from schemas.callbacks.callback import Callback, is_id
 from schemas.callbacks.family import Form, Host
-from schemas.callbacks.forms import UNDERWAY, as_object, raw_form, require_key, require_status, stage_of
+from schemas.callbacks.forms import UNDERWAY, as_object, first, raw_form, require_key, require_status, stage_of
 from schemas.callbacks.legacy_shapes import DOCUMENT, EMBEDDED_DOCUMENT, EXTRACTED
 from schemas.callbacks.lenient import (
     CLASSIFIER,
@@ -44,7 +44,7 @@ _DIGITS = 4
 
 
 def recognises(form: Form) -> bool:
-    return {"scanreference", "transaction", "timestamp"} <= form.keys() and not form.get("callbacktype")
+    return {"scanreference", "transaction", "timestamp"} <= form.keys() and not first(form, "callbacktype")
 
 
 def read(form: Form) -> Callback:

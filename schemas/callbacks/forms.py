@@ -17,9 +17,8 @@ MOST_FIELDS = 1000
 LONGEST_VALUE = 256 * 1024
 # On the way to a result, in all of the older generations; the callback knows some, the retrieval API the others.
 UNDERWAY = frozenset({"PENDING", "INITIATED", "ACQUISITION_STARTED", "ACQUIRED", "CREATED", "STARTED"})
-# A field that may come several times, each with another image.
-_COLLECTED = frozenset({"livenessimages", "images"})
-_IMAGES = _COLLECTED | {"idscanimage", "idscanimagebackside", "idscanimageface", "facemap"}
+# Fields that may come several times, each with another image, and also as name[].
+_IMAGES = frozenset({"livenessimages", "images", "idscanimage", "idscanimagebackside", "idscanimageface", "facemap"})
 _ABSENT = frozenset({"", "N/A", "null"})
 _BAD_ESCAPE = re.compile(rb"%(?![0-9A-Fa-f]{2})")
 
@@ -42,9 +41,10 @@ def read_form(body: bytes) -> Fields:
     fields = Fields()
     for name, value in _pairs(body):
         key = name.lower() if name.isascii() else name  # the lower case of a Kelvin sign is a k
+        key = key.removesuffix("[]") if key.removesuffix("[]") in _IMAGES else key
         values = fields.get(key, ())
         fields.spelt.setdefault(key, name)
-        if not values or (key in _COLLECTED and value not in values):
+        if not values or (key in _IMAGES and value not in values):
             fields[key] = (*values, value)
         elif value not in values:
             raise UnreadableCallbackError("duplicate_keys", "a field came twice, with two values")
@@ -116,7 +116,7 @@ def _decoded(raw: bytes) -> str:
         text = plain.decode()
     except UnicodeDecodeError as error:
         raise UnreadableCallbackError("encoding", f"a field is not UTF-8 at its byte {error.start}") from None
-    if b"{" in raw and raw[:1] not in b"{[":
+    if b"{" in raw and text.lstrip()[:1] not in ("{", "["):
         raise UnreadableCallbackError("form", "a form and JSON in one body")
     return text
 
@@ -127,7 +127,7 @@ def _spelt(form: Form) -> dict[str, str]:
 
 def _value(reader: Reader, name: str, values: Sequence[str], known: Shape | None) -> Any:  # noqa: ANN401 - any JSON
     """A text, or what the JSON in it says; a list of images comes as JSON, repeated, or both."""
-    if name.lower() not in _COLLECTED:
+    if name.lower() not in _IMAGES:
         return _parsed(reader, name, values[0], known)
     found = [_parsed(reader, name, value, None) for value in values]
     return [entry for part in found for entry in (part if isinstance(part, list) else [part]) if part is not None]
@@ -136,7 +136,7 @@ def _value(reader: Reader, name: str, values: Sequence[str], known: Shape | None
 def _parsed(reader: Reader, name: str, text: str, known: Shape | None) -> Any:  # noqa: ANN401 - any JSON
     """An image may be an address or, as Jumio Go has it, an object; so JSON is also what looks like it."""
     if text.strip() in _ABSENT:
-        return None if known is not None or name.lower() in _COLLECTED else text
+        return None if known is not None or name.lower() in _IMAGES else text
     looks_like_it = name.lower() in _IMAGES and text.lstrip().startswith(("[", "{"))
     if known is None and not looks_like_it:
         return text

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from schemas.callbacks.callback import Callback, Stage, UnreadableCallbackError, is_id, read_time
-from schemas.callbacks.kyx_shapes import CALLBACK
+from schemas.callbacks.kyx_shapes import CALLBACK, DECISION_LABELS, NEVER_PASSED
 from schemas.callbacks.lenient import Reader
 from schemas.callbacks.shape import as_known
 from schemas.report import Family, Outcome
@@ -67,6 +67,8 @@ def vocabulary() -> Iterator[Row]:
     """Status first, then decision: of the same expired journey Jumio says REJECTED/100 or NOT_EXECUTED/-1."""
     for word, outcome in OUTCOMES.items():
         yield Row(NAME, "PROCESSED", f"decision {word}", outcome, "Jumio's own decision, by the customer's risk bands.")
+    never = ", ".join(sorted(NEVER_PASSED & DECISION_LABELS))
+    yield Row(NAME, "PROCESSED", f"decision PASSED, labelled {never}", "warning", "It contradicts itself.")
     yield Row(NAME, "PROCESSED", "any other decision", "warning", "Unknown words are for a person to look at.")
     older = "no decision (before the KYX platform)"
     yield Row(NAME, "PROCESSED", f"{older}, a check rejected", "rejected", "As good as Jumio's word.")

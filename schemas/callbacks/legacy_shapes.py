@@ -39,7 +39,10 @@ STATUS = shape("timestamp scanReference status")
 SCAN = {
     "status": STATUS,
     "data": shape(
-        "timestamp scanReference",
+        "timestamp scanReference similarityDecision",
+        identityVerification=_IDENTITY_VERIFICATION,
+        rejectReason=_REJECT_REASON,
+        additionalChecks=_ADDITIONAL_CHECKS,
         document=shape(
             """
             status type subType idSubtype issuingCountry firstName lastName dob originDob number expiry issuingDate
@@ -65,7 +68,7 @@ SCAN = {
         verification=shape(
             """
             mrzCheck documentValidation dataPositions hologram microprint securityFeatures signature faceMatch
-            faceLiveness
+            faceLiveness similarityDecision
             """,
             identityVerification=_IDENTITY_VERIFICATION,
             rejectReason=_REJECT_REASON,

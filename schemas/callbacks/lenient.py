@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal, InvalidOperation
+from itertools import count
 from typing import Any, NoReturn
 
 from schemas.callbacks.callback import is_id, read_time
@@ -217,17 +218,19 @@ def require_short(status: str | None, *, asked: str) -> str:
 
 
 def numbered_parts(reader: Reader, document: Object, member: str, template: Part) -> list[Part]:
-    """Numbered as their addresses are, which come in any order; by their place where an address has no number."""
+    """Numbered as their addresses are, which come in any order; an address without a number gets one that is free."""
     found = reader.images(document, member)
-    if any(image.number is None for image in found):
+    numbers = {image.number for image in found}
+    if None in numbers:
         reader.note("no_number", member)
+    free = (number for number in count(1) if number not in numbers)
     return [
         replace(
             template,
-            classifier=f"{template.classifier}{place if image.number is None else image.number}",
+            classifier=f"{template.classifier}{next(free) if image.number is None else image.number}",
             offered=image.offered,
         )
-        for place, image in enumerate(found, start=1)
+        for image in found
     ]
 
 

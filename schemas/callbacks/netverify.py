@@ -5,6 +5,7 @@ from datetime import datetime
 from itertools import product
 
 from schemas.callbacks.callback import Callback, is_id
+from schemas.callbacks.consent import CONSENTING, objections
 from schemas.callbacks.family import Form, Host
 from schemas.callbacks.forms import UNDERWAY, as_object, first, raw_form, require_key, require_status, stage_of
 from schemas.callbacks.legacy_shapes import EMBEDDED, SCAN
@@ -52,7 +53,6 @@ STATUSES: Mapping[str, tuple[Outcome, str]] = {
 # A transaction that has ended, without a word on the document (developer.jumio.ai has the last two for v2 as well).
 _ENDED = frozenset({"DONE", "FAILED", "PROCESSED", "SESSION_EXPIRED", "TOKEN_EXPIRED"})
 EXPIRED = frozenset({"NO_ID_UPLOADED", "SESSION_EXPIRED", "TOKEN_EXPIRED"})
-_DENIES = frozenset({"ERROR", "FAILED"})
 _VALIDITIES: Mapping[str, Outcome] = {"true": "passed", "false": "rejected"}
 _ADDITIONAL_REMARK = "verificationStatus does not count them; one that was not done takes nothing away."
 
@@ -60,11 +60,12 @@ _IMAGE_FIELDS = (("idScanImage", "FRONT"), ("idScanImageBackside", "BACK"), ("id
 _CATEGORIES = {"FACE": "SELFIE", "FACEMAP": "FACEMAP"}
 _CLASSIFIERS = frozenset({"FRONT", "BACK", "FACE", "FACEMAP"})
 _LIVENESS = "LIVENESS_"
+_ELSEWHERE = ("identityVerification", "rejectReason", "additionalChecks", "similarityDecision")
 
 
 def recognises(form: Form) -> bool:
-    if form.get("callbacktype"):
-        return first(form, "callbacktype").upper() == "NETVERIFYID"
+    if kind := first(form, "callbacktype"):
+        return kind.upper() == "NETVERIFYID"
     return bool(form.get("jumioidscanreference") and form.get("verificationstatus"))
 
 
@@ -96,6 +97,7 @@ def report(documents: Mapping[str, bytes | None], key: str) -> Report:
     state, data, images = (shown.get(name, {}) for name in ("status", "data", "images"))
     found = _renamed(reader, data)
     status = _shown_status(reader, state, found)
+    found["status"] = state.get("status")
     return _report(
         reader,
         found,
@@ -132,7 +134,10 @@ def vocabulary() -> Iterator[Row]:
             yield Row(NAME, status, besides, _conclude(outcome, (alike, alive)), "")
         doubt = _conclude(outcome, (Check("additionalChecks", (), "rejected", ""),))
         yield Row(NAME, status, "an additional check with a hit, a no or an unknown word", doubt, _ADDITIONAL_REMARK)
-        yield Row(NAME, status, "a rejectReason, or idScanStatus ERROR", "warning", "It contradicts itself.")
+        yield Row(NAME, status, "a rejectReason", "warning", "It contradicts itself.")
+        for member, words in CONSENTING.items():
+            besides = f"{member} that is none of {', '.join(sorted(words))}"
+            yield Row(NAME, status, besides, "warning", "It contradicts itself.")
     for status in sorted(EXPIRED - STATUSES.keys()):
         yield Row(NAME, status, "", "expired", "Newer documents have it for the retrieval API v2 too.")
     yield Row(NAME, "any other word", "", "warning", "Unknown words are for a person to look at.")
@@ -183,17 +188,7 @@ def _document_outcome(reader: Reader, found: Object, status: str) -> Outcome:
             reader.note("unknown_status", status)
         return "expired" if status in EXPIRED else "warning"
     outcome = STATUSES[status][0]
-    doubts = [
-        member
-        for member, contradicts in (
-            ("idScanStatus", reader.word(found, "idScanStatus") in _DENIES),
-            ("rejectReason", found.get("rejectReason") not in (None, "", [], {})),
-        )
-        if contradicts and outcome == "passed"
-    ]
-    for member in doubts:
-        reader.note("contradicts", member)
-    return "warning" if doubts else outcome
+    return "warning" if outcome == "passed" and objections(reader, found) else outcome
 
 
 def _conclude(document: Outcome, others: Sequence[Check]) -> Outcome:
@@ -241,13 +236,13 @@ def _shown_parts(reader: Reader, data: Object, images: Object, key: str) -> Iter
 
 def _renamed(reader: Reader, data: Object) -> Object:
     """The document of the retrieval API under the names of the callback."""
-    found = {
-        new: part[old]
-        for member, names in RENAMED.items()
-        for part in [reader.object(data, member)]
-        for old, new in names.items()
-        if old in part
-    }
+    parts = {member: reader.object(data, member) for member in RENAMED}
+    found = {new: part[old] for member, part in parts.items() for old, new in RENAMED[member].items() if old in part}
+    for member in _ELSEWHERE:
+        # Wherever it is: what is said of the person must not be missed. Two of them are one that cannot be read.
+        shown = [part[member] for part in (data, *parts.values()) if part.get(member) not in (None, "", [], {})]
+        if shown:
+            found[member] = shown[0] if len(shown) == 1 else shown
     verification = data.get("verification")
     if verification and not isinstance(verification, dict):
         # What cannot be read is not the same as a person check that was off.

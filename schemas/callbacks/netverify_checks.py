@@ -41,9 +41,13 @@ def person_checks(reader: Reader, found: Object, key: str) -> list[Check]:
 
 
 def _similarity(reader: Reader, entry: Object, key: str) -> Check:
-    word = reader.word(entry, "similarity")
+    """By the worse of its two words, of which one was withdrawn."""
+    word, other = reader.word(entry, "similarity"), reader.word(entry, "similarityDecision")
     if word not in SIMILARITIES:
         reader.note("unknown_word" if word else "no_word", "similarity")
+    if other and SIMILARITIES.get(other) != SIMILARITIES.get(word or ""):
+        reader.note("contradicts", "similarityDecision")
+        word = next((each for each in (word, other) if each and SIMILARITIES.get(each) == "rejected"), "CONTRADICTORY")
     return Check("similarity", (key,), SIMILARITIES.get(word or "", "warning"), word or "NO_SIMILARITY")
 
 

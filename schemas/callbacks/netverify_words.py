@@ -35,8 +35,5 @@ RENAMED: Mapping[str, Mapping[str, str]] = {
         "status": "idScanStatus", "date": "transactionDate", "customerId": "customerId",
         "merchantScanReference": "merchantIdScanReference",
     },
-    "verification": {
-        "identityVerification": "identityVerification", "rejectReason": "rejectReason",
-        "additionalChecks": "additionalChecks",
-    },
+    "verification": {"mrzCheck": "idCheckMRZcode", "faceMatch": "idFaceMatch", "faceLiveness": "idFaceLiveness"},
 }  # fmt: skip

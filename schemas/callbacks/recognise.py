@@ -1,7 +1,8 @@
 """bytes -> family, by content and never by Content-Type alone (protocol.md A.1)."""
 
+import re
 from collections.abc import Iterator, Mapping
-from typing import Protocol
+from typing import Any, Protocol
 
 from schemas.callbacks import authentication, document, kyx, netverify
 from schemas.callbacks.callback import Callback, UnreadableCallbackError
@@ -27,7 +28,8 @@ LEGACY: Mapping[Family, LegacyFamily] = {family.NAME: family for family in FORM_
 # Byte order marks; of UTF-32 too, which begins with the same.
 _UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 _BLANK = b" \t\r\n\xef\xbb\xbf"
-_KYX_FIELDS = ("callbackSentAt", "workflowExecution", "account")
+# A member of a member, in brackets or behind a dot.
+_INNER = re.compile(r"(workflowexecution|account)(?:\[|\.)([a-z]+)\]?", re.ASCII)
 
 
 def read_callback(body: bytes) -> Callback:
@@ -38,16 +40,17 @@ def read_callback(body: bytes) -> Callback:
     if start.startswith(_UTF_16) or b"\0" in start[:4]:
         raise UnreadableCallbackError("encoding", "UTF-16 or UTF-32, where UTF-8 is the rule")
     if start[:1] in b"{[":
-        return _read_kyx(body)
+        return _read_kyx(start)
     form = read_form(start)
-    text = _json_of(form)
-    if text is not None:
-        return _read_kyx(text.encode())
     for family in FORM_FAMILIES:
         if family.recognises(form):
             return family.read(form)
-    if {"workflowexecution", "account"} <= form.keys():
-        return kyx.read(_members(form))
+    members = _members(form)
+    if kyx.recognises(members):
+        return kyx.read(members)
+    text = _json_of(form)
+    if text is not None:
+        return _read_kyx(text.encode())
     raise UnreadableCallbackError("family", "a form of no family that this version knows")
 
 
@@ -59,14 +62,21 @@ def _read_kyx(body: bytes) -> Callback:
 
 
 def _json_of(form: Fields) -> str | None:
-    """In August 2021 KYX was said to come as a form, its samples JSON: then the one field is, or holds, that JSON."""
-    if len(form) != 1:
-        return None
-    [(key, values)] = form.items()
-    return next((text for text in (form.spelt[key], values[0]) if text.lstrip().startswith("{")), None)
+    """In August 2021 KYX was said to come as a form, its samples JSON: then one field is, or holds, that JSON."""
+    texts = [text for key, values in form.items() for text in (form.spelt[key], *values)]
+    return next((text for text in texts if text.lstrip().startswith("{")), None)
 
 
-def _members(form: Fields) -> dict[str, object]:
-    """As another reading of the same: a field for each member."""
-    texts = {name: form[name.lower()][0] for name in _KYX_FIELDS if name.lower() in form}
-    return {name: read_json(text.encode()) if text.lstrip().startswith("{") else text for name, text in texts.items()}
+def _members(form: Fields) -> dict[str, Any]:
+    """As another reading of the same: a field for each member, or for each member of a member."""
+    members: dict[str, Any] = {}
+    for key, values in form.items():
+        inner = _INNER.fullmatch(key)
+        if inner:
+            part = members.setdefault(inner[1], {})
+            if isinstance(part, dict):
+                part[inner[2]] = values[0]
+        else:
+            is_json = values[0].lstrip().startswith("{")
+            members[form.spelt[key]] = read_json(values[0].encode()) if is_json else values[0]
+    return members

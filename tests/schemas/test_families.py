@@ -345,7 +345,12 @@ def test_a_contradiction_is_for_a_person() -> None:
         verdict = reconcile(before, replace(scan(data="denied_updated"), said_at=said_at))
 
         assert (verdict.outcome, verdict.label) == ("warning", CONTRADICTION)
-        assert verdict.reasons == (Reason("callback", "APPROVED_VERIFIED"), Reason("retrieval", "DENIED_FRAUD"))
+        assert verdict.reasons == (
+            Reason("callback", "APPROVED_VERIFIED"),
+            Reason("retrieval", "DENIED_FRAUD"),
+            Reason("difference", "OUTCOME"),
+            Reason("difference", "STATUS"),
+        )
 
 
 @pytest.mark.parametrize("status", ["PENDING", "INITIATED", "ACQUIRED"])

@@ -178,7 +178,7 @@ def test_the_present_generation_is_read_as_a_form_too(body: str) -> None:
         ("%7B%22workflowExecution%22", "json"),
         ("payload=%7B%7D", "family"),
         ("payload=%5B%5D", "family"),
-        ("a=1&b=" + quote(KYX_TEXT), "family"),
+        ("a=1&b=" + quote('{"a": 1}'), "family"),
         ("account=%7B%22id%22:%22a%22%7D&workflowExecution=x", "shape"),
         ("account=%7B%22id%22:%22a%22,%22id%22:%22b%22%7D&workflowExecution=x", "duplicate_keys"),
         ("<html>Bad gateway</html>", "family"),
@@ -206,3 +206,50 @@ def test_what_is_encoded_is_decoded(fields: dict[str, str], blanks_as_plus: bool
 
     assert found == {name: (value,) for name, value in fields.items()}
     assert isinstance(found, Fields)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        " \r\n" + KYX_TEXT,
+        "payload=+" + KYX_TEXT.replace("&", "%26"),
+        "a=1&b=" + quote(KYX_TEXT),
+        quote(KYX_TEXT) + "=&source=jumio",
+        "workflowExecution[id]=w-1&workflowExecution[status]=PROCESSED&account[id]=a-1",
+        "WorkflowExecution.Id=w-1&workflowExecution.status=PROCESSED&account.id=a-1",
+    ],
+)
+def test_a_kyx_callback_in_the_shape_of_a_form_is_read(body: str) -> None:
+    callback = read_callback(body.encode())
+
+    assert (callback.family, callback.status) == ("kyx", "PROCESSED")
+
+
+@pytest.mark.parametrize(
+    ("fields", "classifiers"),
+    [
+        ("livenessImages[]=https://x/1&livenessImages[]=https://x/2", ["LIVENESS_1", "LIVENESS_2"]),
+        ("idScanImage=https://x/front&idScanImage=https://y/front", ["FRONT"]),
+        ("livenessImages=x/a&livenessImages=x/1&livenessImages=x/b", ["LIVENESS_1", "LIVENESS_2", "LIVENESS_3"]),
+    ],
+)  # fmt: skip
+def test_images_come_in_many_ways_and_none_covers_another(fields: str, classifiers: list[str]) -> None:
+    told = read_callback(f"{NETVERIFY_START}&{fields}".encode()).told
+
+    assert told is not None
+    assert [part.classifier for part in told.parts] == classifiers
+
+
+NETVERIFY_START = "jumioIdScanReference=r-1&verificationStatus=APPROVED_VERIFIED"
+
+
+def test_a_blank_type_is_none() -> None:
+    assert read_callback(f"callBackType=+&{NETVERIFY_START}".encode()).family == "netverify"
+
+
+@pytest.mark.parametrize("name", ["jumioIdScanReference", "verificationStatus", "idLastName"])
+def test_what_matters_cannot_say_two_things(name: str) -> None:
+    with pytest.raises(UnreadableCallbackError) as raised:
+        read_callback(f"{NETVERIFY_START}&{name}=a&{name}=b".encode())
+
+    assert raised.value.code == "duplicate_keys"

@@ -8,7 +8,7 @@ from urllib.parse import quote, urlencode
 
 import pytest
 
-from schemas.callbacks import kyx
+from schemas.callbacks import kyx, netverify
 from schemas.callbacks.forms import UNDERWAY
 from schemas.callbacks.recognise import FORM_FAMILIES, read_callback
 from schemas.callbacks.vocabulary import render, vocabulary
@@ -100,7 +100,14 @@ def concluded(report: Report) -> Outcome | None:
         return None
 
 
+# Whatever is not known to consent.
+OBJECTING = ("NO", "no", "FALSE", "PENDING", "DENIED", "ERROR", "NO_MATCH", "SOMETHING_NEW")
+
+
 def netverify_reports(status: str, besides: str) -> list[Report]:
+    if besides.startswith("status that"):
+        # Only the retrieval API has it, and only what is not on the way is final.
+        return [scanned(word, status) for word in ("FAILED", "NO", "SOMETHING_NEW")]
     return [
         told(
             callBackType="NETVERIFYID",
@@ -140,13 +147,25 @@ def netverify_members(besides: str) -> list[dict[str, Any]]:
             "not an object",
         )
         return [{"additionalChecks": check} for check in checks]
+    if " that is none of " in besides:
+        return [{besides.split(maxsplit=1)[0]: word} for word in (*OBJECTING, {"object": 1})]
     if besides:
-        return [{"rejectReason": {"rejectReasonCode": "100"}}, {"rejectReason": "{"}, {"idScanStatus": "ERROR"}]
+        return [{"rejectReason": {"rejectReasonCode": "100"}}, {"rejectReason": "{"}]
     return [{}, {"identityVerification": {"similarity": "MATCH", "validity": True}}]
 
 
-def authentication_reports(status: str, _besides: str) -> list[Report]:
-    return [told(callBackType="NETVERIFY_AUTHENTICATION", transactionReference="r-1", transactionResult=status)]
+def scanned(ended: str, status: str) -> Report:
+    documents = {"status": {"status": ended}, "data": {"document": {"status": status}}}
+    return netverify.report({name: json.dumps(shown).encode() for name, shown in documents.items()}, "r-1")
+
+
+def authentication_reports(status: str, besides: str) -> list[Report]:
+    objections: list[dict[str, str]] = [{"rejectReason": "{}x"}, {"similarityDecision": "NO_MATCH"}]
+    objections += [{"idFaceLiveness": word} for word in OBJECTING]
+    return [
+        told(callBackType="NETVERIFY_AUTHENTICATION", transactionReference="r-1", transactionResult=status, **each)
+        for each in (objections if besides else [{}])
+    ]
 
 
 def document_reports(status: str, besides: str) -> list[Report]:
@@ -179,6 +198,9 @@ def kyx_members(besides: str) -> list[dict[str, Any]]:
             return [{"capabilities": {"liveness": [{"decision": {"type": kind}} for kind in kinds]}}]
     if besides.startswith("any decision") or not besides:
         return [{}, *({"decision": {"type": word}} for word in (*kyx.OUTCOMES, "SOMETHING_NEW"))]
+    if ", labelled " in besides:
+        labels = besides.partition(", labelled ")[2].split(", ")
+        return [{"decision": {"type": "PASSED", "details": {"label": label}}} for label in labels]
     word = "SOMETHING_NEW" if "other" in besides else besides.removeprefix("decision ")
     return [{"decision": {"type": word, "details": {"label": "PASSED"}}}]
 

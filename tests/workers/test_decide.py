@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas.report import Check, Decision, Report, Step
+from schemas.report import Check, Decision, Identity, Report, Step
 from schemas.verdict import Reason, Verdict
 from workers.decide import CONTRADICTION, UndecidedError, decide, reconcile
 
@@ -185,8 +185,65 @@ def test_two_outcomes_are_a_contradiction(told: Report, confirmed: Report, said_
     verdict = reconcile(replace(told, said_at=EARLIER), replace(confirmed, said_at=said_at))
 
     assert (verdict.outcome, verdict.label, verdict.rests_on) == ("warning", CONTRADICTION, "retrieval")
-    assert [reason.check for reason in verdict.reasons] == ["callback", "retrieval"]
-    assert [reason.label for reason in verdict.reasons] == [decide(told).label, decide(confirmed).label]
+    assert [(reason.check, reason.label) for reason in verdict.reasons] == [
+        ("callback", decide(told).label),
+        ("retrieval", decide(confirmed).label),
+        ("difference", "OUTCOME"),
+        ("difference", "STATUS"),
+    ]
+
+
+PERSON = Identity(
+    "PASSPORT",
+    None,
+    "DEU",
+    first_name="ANNA  MARIA",
+    last_name="MUELLER",
+    date_of_birth="1990-01-02",
+    document_number="C01",
+)
+
+
+@pytest.mark.parametrize(
+    ("change", "difference"),
+    [
+        ({"status": "ERROR_NOT_READABLE_ID"}, "STATUS"),
+        ({"reasons": (Reason("document", "BLURRED", "200"),)}, "REJECT_REASON"),
+        ({"identities": (replace(PERSON, document_number="C02"),)}, "DOCUMENT_NUMBER"),
+        ({"identities": (replace(PERSON, last_name="MEIER"),)}, "LAST_NAME"),
+        ({"identities": (replace(PERSON, date_of_birth="1990-02-01"),)}, "DATE_OF_BIRTH"),
+        ({"identities": (replace(PERSON, issuing_country="AUT"),)}, "ISSUING_COUNTRY"),
+    ],
+)
+def test_two_rejections_that_differ_are_a_contradiction(change: dict[str, Any], difference: str) -> None:
+    told = replace(DENIED, said_at=EARLIER, reasons=(Reason("document", "FAKE", "106"),), identities=(PERSON,))
+
+    verdict = reconcile(told, replace(told, said_at=None, **change))
+
+    assert (verdict.outcome, verdict.label) == ("warning", CONTRADICTION)
+    assert verdict.reasons[2:] == (Reason("difference", difference),)
+    assert reconcile(told, replace(told, said_at=LATER, **change)).label != CONTRADICTION
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"identities": (replace(PERSON, first_name=" anna maria"),)},
+        {"identities": (replace(PERSON, document_number=None),)},
+        {"identities": ()},
+        {"reasons": ()},
+    ],
+)
+def test_what_one_of_them_leaves_out_or_writes_otherwise_is_no_difference(change: dict[str, Any]) -> None:
+    told = replace(DENIED, said_at=EARLIER, reasons=(Reason("document", "FAKE", "106"),), identities=(PERSON,))
+
+    assert reconcile(told, replace(told, said_at=None, **change)).label == "DENIED_FRAUD"
+
+
+def test_time_that_ran_out_has_several_words() -> None:
+    told = replace(TOLD, status="NO_ID_UPLOADED", expired=True)
+
+    assert reconcile(told, replace(told, status="TOKEN_EXPIRED", said_at=None)).outcome == "expired"
 
 
 def test_a_later_word_is_a_correction() -> None:

@@ -12,6 +12,7 @@ from schemas.callbacks.kyx_shapes import (
     DETAILS,
     GROUPS,
     LABELS,
+    NEVER_PASSED,
     STATUS,
     STEPS,
 )
@@ -132,6 +133,9 @@ def _decision(reader: Reader, parent: Object, *, labels: Collection[str] | None)
     word = reader.word(reader.object(found, "details"), "label")
     if word and labels is not None and word not in labels:
         reader.note("unknown_label", word)
+    if outcome == "passed" and word in NEVER_PASSED:
+        reader.note("contradicts", "label")
+        outcome = "warning"
     label = word or reader.word(found, "type") or "NO_LABEL"
     score = reader.score(reader.object(found, "risk"), "score")
     return Decision(outcome=outcome or "warning", label=label, risk_score=score)
