@@ -93,6 +93,7 @@ class Tenant(Frozen):
     legacy_url: str
     legacy_documents_url: str
     retrieval_rate: float = 15.0
+    legacy_rate: float = 15.0
 
 
 class Settings(TenantSettings):
@@ -219,6 +220,7 @@ def _tenant(name: str, given: TenantSettings) -> Tenant:
         legacy_token=given.jumio_legacy_token,
         legacy_secret=given.jumio_legacy_secret,
         retrieval_rate=given.jumio_retrieval_rate,
+        legacy_rate=given.jumio_legacy_rate,
         **{f"{host}_url": getattr(given, f"jumio_{host}_url") or url for host, url in hosts.items()},
     )
 

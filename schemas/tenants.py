@@ -86,6 +86,7 @@ class TenantSettings(Frozen):
     jumio_legacy_token: str = ""
     jumio_legacy_secret: SecretStr = SecretStr("")
     jumio_retrieval_rate: Rate = 15.0
+    jumio_legacy_rate: Rate = 15.0
 
     def over(self, others: "TenantSettings") -> "TenantSettings":
         """What is set here, and where nothing is, what the others say."""

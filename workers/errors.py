@@ -74,6 +74,13 @@ class TooLargeError(ParkError):
     advice = "it is not stored; look at it in Jumio's portal"
 
 
+class WithheldError(ParkError):
+    """Jumio does not give this image to credentials that it accepts otherwise."""
+
+    code = "withheld"
+    advice = "pages that show a credit card need Jumio's permission; look at it in Jumio's portal"
+
+
 class JumioRefusedError(ParkError):
     """Jumio refused our credentials or our User-Agent."""
 

@@ -9,7 +9,7 @@ from psycopg import Connection
 from schemas.callbacks.recognise import LEGACY
 from workers import store
 from workers.emit import Outlet, emit
-from workers.errors import JumioAnswerError, JumioNotFoundError, TooLargeError
+from workers.errors import JumioAnswerError, JumioNotFoundError, TooLargeError, WithheldError
 from workers.tenants import tenant_of
 from workers.tools import Tools
 
@@ -17,6 +17,7 @@ log = structlog.get_logger()
 
 # Jumio serves images only after PROCESSED, so a 404 soon after may still mean "not yet"; thereafter it is gone.
 NOT_FOUND_TRIES = 3
+_FOR_GOOD = {TooLargeError.code, WithheldError.code}
 
 _MAGIC = (
     (b"\xff\xd8\xff", "image/jpeg"),
@@ -58,8 +59,8 @@ def store_image(conn: Connection, image_id: UUID, *, attempt: int, tools: Tools)
 
 
 def give_up(conn: Connection, image_id: UUID, *, attempt: int, error: str, outlet: Outlet) -> None:
-    """Too large is `refused` for good; everything else is `parked` for an operator."""
-    state = "refused" if error.startswith(f"{TooLargeError.code}:") else "parked"
+    """What is too large or withheld is `refused` for good; everything else is `parked` for an operator."""
+    state = "refused" if error.partition(":")[0] in _FOR_GOOD else "parked"
     settle(conn, image_id, attempt=attempt, state=state, error=error, outlet=outlet)
 
 

@@ -21,8 +21,11 @@ Part = Literal["credentials", "legacy credentials", "region"]
 # Refusals in a row over the fleet, with nothing in between that was answered: a single one may be the row's own fault.
 STORM = 5
 STORM_SECONDS = 60.0
-# One row a minute finds out whether it is over; the status page is asked no more often than that either.
+# One row a minute finds out whether it is over.
 PROBE_SECONDS = 60.0
+# The fleet asks the status page no more often than this, and who fails while it is asked waits for what it says.
+PAGE_SECONDS = 15.0
+_OTHERS_ASK_SECONDS = 0.3
 # A worker asks for the state before every call; this much later than the others it may notice.
 FRESH_SECONDS = 1.0
 # About to be tried: nothing is gained by coming back at once.
@@ -76,11 +79,15 @@ class Breaker:
         raise ClosedError(self._credentials, what, PROBE_SECONDS)
 
     def away(self, conn: Connection) -> None:
-        """Jumio did not answer. Raises ClosedError once its status page says that the region is down."""
-        if self._count(conn, "region") < STORM:
-            return
-        if self._change(conn, "claim_status_page", {"seconds": PROBE_SECONDS}):
+        """Jumio did not answer. Raises ClosedError where its status page says that the region is down.
+
+        One asks it, at the first failure already, so that no row uses up an attempt on a region that is down.
+        """
+        self._count(conn, "region")
+        if self._change(conn, "claim_status_page", {"seconds": PAGE_SECONDS}):
             self._ask_status_page(conn)
+        else:
+            time.sleep(_OTHERS_ASK_SECONDS)
         self._require_closed(conn, "region")
 
     def excused(self, conn: Connection) -> None:

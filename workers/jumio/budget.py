@@ -22,8 +22,6 @@ log = structlog.get_logger()
 Kind = Literal["kyx", "legacy"]
 Use = Literal["details", "images"]
 
-# protocol.md C.4: 75 per 5 s for whoever became a customer after March 2024. A lower RETRIEVAL_RATE lowers it, too.
-LEGACY_RATE = 15.0
 # Between the grant and Jumio's door lie a reply, a process that has to wake up and perhaps a TLS handshake. Calls are
 # spread as if a second were longer by this, so that two grants a second apart never arrive within one.
 JITTER_SECONDS = 0.15
@@ -108,7 +106,7 @@ class Budget:
     """What one tenant may ask of one of Jumio's generations, for one process of the fleet."""
 
     def __init__(self, tenant: Tenant, fleet: "Fleet", kind: Kind = "kyx") -> None:
-        rate = tenant.retrieval_rate if kind == "kyx" else min(tenant.retrieval_rate, LEGACY_RATE)
+        rate = tenant.retrieval_rate if kind == "kyx" else tenant.legacy_rate
         self._key = f"jumio:budget:{tenant.name}:{kind}"
         self._spacing = spacing(rate)
         self._seniority = min(SENIORITY_SECONDS, self._spacing / 4)

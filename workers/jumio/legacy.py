@@ -7,7 +7,7 @@ from psycopg import Connection
 
 from schemas.callbacks.family import LegacyFamily
 from schemas.settings import Tenant
-from workers.errors import JumioNotFoundError, UnreadableError
+from workers.errors import JumioNotFoundError, JumioRefusedError, UnreadableError, WithheldError
 from workers.jumio.breaker import Breaker
 from workers.jumio.budget import Budget, Use
 from workers.jumio.client import IMAGE, JSON, Caller, require_id
@@ -52,12 +52,19 @@ class Legacy:
         return found
 
     def image(self, conn: Connection, family: LegacyFamily, key: str, classifier: str) -> bytes:
-        """The bytes as they came: whether they are an image is the caller's to find out."""
+        """The bytes as they came: whether they are an image is the caller's to find out.
+
+        Raises WithheldError where this image alone is refused (protocol.md C.3): the transaction itself is shown.
+        """
         try:
             path = family.image_path(require_id(key), classifier)
         except ValueError:
             raise UnreadableError("classifier", "is not one that may stand in a path") from None
-        return self._read(conn, family, path, asked="image", use="images")
+        try:
+            return self._read(conn, family, path, asked="image", use="images")
+        except JumioRefusedError as error:
+            self._read(conn, family, next(iter(family.reads(key).values())), asked="status")
+            raise WithheldError(*error.args[:2]) from None
 
     def _read(self, conn: Connection, family: LegacyFamily, path: str, *, asked: str, use: Use = "details") -> bytes:
         if _PATH.fullmatch(path) is None:

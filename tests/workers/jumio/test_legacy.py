@@ -21,6 +21,7 @@ from workers.errors import (
     JumioRefusedError,
     LineError,
     UnreadableError,
+    WithheldError,
 )
 from workers.jumio.breaker import STORM, Breaker, ClosedError
 from workers.jumio.legacy import Legacy
@@ -211,14 +212,28 @@ def test_it_is_enabled_by_credentials(http: Http, token: str, secret: str, enabl
     assert Legacy(tenant, http).enabled is enabled
 
 
-def test_refused_images_close_nothing(serve: Serve, http: Http, unbroken: Connection) -> None:
+def test_an_image_that_alone_is_refused_is_withheld_and_closes_nothing(
+    serve: Serve, http: Http, unbroken: Connection
+) -> None:
     legacy = legacy_at(serve(FakeV2(**{**whole(), "/images/front": reply(403)})), http, breaker=True)
 
     for _ in range(STORM * 2):
-        with pytest.raises(JumioRefusedError):
+        with pytest.raises(WithheldError):
             legacy.image(unbroken, Scans(), KEY, "front")
 
     assert legacy.documents(unbroken, Scans(), KEY)
+
+
+def test_images_that_are_refused_with_everything_else_are_a_matter_of_credentials(
+    serve: Serve, http: Http, unbroken: Connection
+) -> None:
+    legacy = legacy_at(serve(lambda _: [reply(403)]), http, breaker=True)
+
+    for _ in range(STORM - 1):
+        with pytest.raises(JumioRefusedError):
+            legacy.image(unbroken, Scans(), KEY, "front")
+    with pytest.raises(ClosedError, match="legacy credentials"):
+        legacy.image(unbroken, Scans(), KEY, "front")
 
 
 def test_a_storm_closes_the_older_generations_alone(serve: Serve, http: Http, unbroken: Connection) -> None:
