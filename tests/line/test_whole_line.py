@@ -220,8 +220,9 @@ def test_status_metrics_and_readiness_say_how_it_is(up: Up) -> None:
         live, ready = anyone.get(f"{up.url}/livez"), anyone.get(f"{up.url}/readyz")
         door, metrics = anyone.get(f"{up.url}/readyz/door"), anyone.get(f"{up.url}/metrics")
 
-    assert set(status) == {"work", "parked", "aside", "processes", "allowlist", "breakers", "trouble"}
+    assert set(status) == {"work", "parked", "aside", "processes", "spools", "allowlist", "breakers", "trouble"}
     assert set(status["processes"]) == {"receiver", "relay", "worker"}
+    assert [(spool["rows"], spool["damaged_files"]) for spool in status["spools"]] == [(0, 0)]
     assert "callbacks" in readable
     assert (live.status_code, door.status_code, metrics.status_code) == (200, 200, 404)
     assert set(ready.json()["parts"]) == {"durable_write", "consumption", "allowlist"}

@@ -19,8 +19,8 @@ from deploy.requeue import requeue_parked
 from schemas.sealing import KeyRing
 from workers import store
 from workers.emit import Outlet
-from workers.errors import JumioAnswerError, JumioAwayError, JumioNotFoundError
-from workers.images import NOT_FOUND_TRIES, settle, sniff, store_image
+from workers.errors import JumioAnswerError, JumioAwayError, JumioNotFoundError, TooLargeError, WithheldError
+from workers.images import NOT_FOUND_TRIES, give_up, sniff, store_image
 from workers.work import Work
 
 JPEG = b"\xff\xd8\xff\xe0\x00\x10JFIF" + b"\0" * 50
@@ -81,7 +81,7 @@ class Shelf:
             store_image(conn, image_id, attempt=attempt, tools=self.tools())
 
         def park(conn: Connection, attempt: int, error: str) -> None:
-            settle(conn, image_id, attempt=attempt, state="parked", error=error, outlet=OUTLET)
+            give_up(conn, image_id, attempt=attempt, error=error, outlet=OUTLET)
 
         Work("images", image_id, (0.0,) * (tries - 1), step, park).run(conn or self.conn)
 
@@ -231,6 +231,16 @@ def test_a_parked_image_counts_as_settled(shelf: Shelf) -> None:
         f"jumio_away: image; {JumioAwayError.advice}",
     )
     assert [(event["images_wanted"], event["images_stored"]) for event in shelf.events()] == [(2, 1)]
+
+
+@pytest.mark.parametrize("error", [WithheldError("image", "answered 403"), TooLargeError("image")])
+def test_what_jumio_will_never_give_is_refused_for_good(shelf: Shelf, error: Exception) -> None:
+    refused = shelf.want("PAGE_101", error)
+
+    shelf.run(refused)
+
+    assert shelf.image(refused)["state"] == "refused"
+    assert [(event["images_wanted"], event["images_stored"]) for event in shelf.events()] == [(1, 0)]
 
 
 def test_a_parked_image_that_is_requeued_is_announced_again(shelf: Shelf) -> None:
