@@ -4,11 +4,11 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; 
 BIN := .venv/bin
 PACKAGES := receiver workers schemas deploy tests
 
-.PHONY: help setup demo test check measure format lock clean
+.PHONY: help setup demo test crash-proof check measure format lock clean
 .DEFAULT_GOAL := help
 
 help: ## say what there is to make
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
 
 setup: .venv/.installed ## install everything into .venv, hashes checked
 
@@ -24,6 +24,9 @@ demo: setup ## the whole line on embedded services, with a simulated Jumio
 
 test: check ## lint, types, import contracts, then every test
 	$(BIN)/python -m pytest
+
+crash-proof: setup ## kill, stop, cut and fill everything under load, ROUNDS times (SEED repeats an order, RATE a second)
+	@$(BIN)/python -m tests.crash_proof --rounds $(or $(ROUNDS),20) $(if $(SEED),--seed $(SEED)) $(if $(RATE),--rate $(RATE))
 
 check: setup ## lint, types and import contracts
 	$(BIN)/ruff check $(PACKAGES)

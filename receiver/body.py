@@ -18,7 +18,32 @@ class SlowError(Exception):
     """The caller took too long over its body."""
 
 
-@dataclass(frozen=True, slots=True, repr=False)
+class Deadline:
+    """As asyncio.timeout, at a third of its cost, for what is not cancelled by anyone else. Raises SlowError."""
+
+    __slots__ = ("_passed", "_task", "_timer")
+
+    def __init__(self, seconds: float) -> None:
+        loop = asyncio.get_running_loop()
+        self._passed = False
+        self._task = asyncio.current_task(loop)
+        self._timer = loop.call_later(seconds, self._pass)
+
+    def __enter__(self) -> None:
+        """Nothing: it runs since it was made."""
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        self._timer.cancel()
+        if self._passed and kind is asyncio.CancelledError:
+            raise SlowError from None
+
+    def _pass(self) -> None:
+        self._passed = True
+        if self._task is not None:
+            self._task.cancel()
+
+
+@dataclass(slots=True, repr=False)
 class Body:
     """What arrived; `over` if there was more than the limit, `more` if there may be still more."""
 
@@ -31,14 +56,11 @@ async def read_body(receive: Receive, *, limit: int, seconds: float) -> Body:
     """Read to the end, or one byte past the limit. Raises IncompleteError, SlowError."""
     chunks: list[bytes] = []
     size, more = 0, True
-    try:
-        async with asyncio.timeout(seconds):
-            while more and size <= limit:
-                chunk, more = await _next(receive)
-                chunks.append(chunk)
-                size += len(chunk)
-    except TimeoutError:
-        raise SlowError from None
+    with Deadline(seconds):
+        while more and size <= limit:
+            chunk, more = await _next(receive)
+            chunks.append(chunk)
+            size += len(chunk)
     data = b"".join(chunks)
     return Body(data[:limit], over=True, more=more) if size > limit else Body(data)
 

@@ -1,4 +1,4 @@
-"""uvicorn's protocol with the limits that it lacks: a deadline and a size for the head, and a share for each peer."""
+"""uvicorn's protocol with the limits that it lacks: deadlines, the size of a head, and a share for each peer."""
 
 import asyncio
 from collections import Counter
@@ -14,6 +14,8 @@ from schemas.settings import Network
 HEAD_SECONDS = 10.0
 # The parser collects a head of any size before the guard sees it.
 MOST_HEAD_BYTES = 65_536
+# As long as an idle connection may stay: who does not read what it asked for is no better.
+UNREAD_SECONDS = 30.0
 # What is half sent when the process must stop has this long to become whole.
 STOP_SECONDS = 3.0
 # A stranger needs no more; Jumio's three to six addresses send its bursts, and a proxy carries everybody.
@@ -21,11 +23,14 @@ MOST_FROM_A_STRANGER, MOST_FROM_THE_KNOWN = 32, 1024
 
 
 class Peers:
-    """How many connections each address holds."""
+    """How many connections each address holds, and all of them; strangers together at most half of `most`."""
 
-    def __init__(self, trusted: Sequence[Network], metrics: Metrics, knows: Callable[[Address], bool]) -> None:
-        self._trusted, self._knows = trusted, knows
+    def __init__(
+        self, trusted: Sequence[Network], metrics: Metrics, knows: Callable[[Address], bool], *, most: int
+    ) -> None:
+        self._trusted, self._knows, self._most = trusted, knows, most
         self._held: Counter[Address] = Counter()
+        self._all = 0
         self.cut = metrics.cut.labels
 
     def enter(self, peer: Address | None) -> bool:
@@ -33,15 +38,17 @@ class Peers:
         if peer is None:
             return True
         self._held[peer] += 1
-        if self._held[peer] <= MOST_FROM_A_STRANGER:
+        self._all += 1
+        if self._held[peer] <= MOST_FROM_A_STRANGER and self._all <= self._most // 2:
             return True
         known = is_in(peer, self._trusted) or self._knows(peer)
-        return known and self._held[peer] <= MOST_FROM_THE_KNOWN
+        return known and self._held[peer] <= MOST_FROM_THE_KNOWN and self._all <= self._most
 
     def leave(self, peer: Address | None) -> None:
         """Count one less."""
         if peer is not None:
             self._held[peer] -= 1
+            self._all -= 1
             if not self._held[peer]:
                 del self._held[peer]
 
@@ -51,6 +58,7 @@ class Connection(HttpToolsProtocol):
 
     peers: Peers
     _late: asyncio.TimerHandle | None = None
+    _unread: asyncio.TimerHandle | None = None
     _head_bytes = 0
     _deaf = False
     _peer: Address | None = None
@@ -65,6 +73,7 @@ class Connection(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._head_came()
+        self._was_read()
         self.peers.leave(self._peer)
         super().connection_lost(exc)
 
@@ -93,6 +102,15 @@ class Connection(HttpToolsProtocol):
             self.cycle.keep_alive = False
         else:
             super().send_400_response(msg)
+
+    def pause_writing(self) -> None:
+        """Its answers pile up here; the next one would wait for ever."""
+        super().pause_writing()
+        self._unread = self.loop.call_later(UNREAD_SECONDS, self._cut, "unread")
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        self._was_read()
 
     def shutdown(self) -> None:
         """A half-sent body must not hold up a stop; whole requests get their answer."""
@@ -123,6 +141,11 @@ class Connection(HttpToolsProtocol):
         if self._late is not None:
             self._late.cancel()
             self._late = None
+
+    def _was_read(self) -> None:
+        if self._unread is not None:
+            self._unread.cancel()
+            self._unread = None
 
     def _cut(self, reason: str) -> None:
         self.peers.cut(reason).inc()

@@ -70,7 +70,7 @@ class Inbox:
 
     def durable_seconds(self) -> float | None:
         """Seconds since the last commit; None before the first."""
-        return None if self._committed_at is None else _now() - self._committed_at
+        return None if self._committed_at is None else self._waiting.now() - self._committed_at
 
     async def keep(self, arrival: Arrival) -> None:
         """Return once the arrival is on disk: committed, or else spooled.
@@ -78,7 +78,7 @@ class Inbox:
         Raises NotKeptError, after ANSWER_SECONDS at the latest. What was refused is not worth the spool's room.
         """
         row = arrival.sealed(self._keys)
-        deadline = _now() + ANSWER_SECONDS
+        deadline = self._waiting.now() + ANSWER_SECONDS
         if self._spool is None or row.state == "refused":
             await self._commit(row, until=deadline)
             return
@@ -127,16 +127,16 @@ class Inbox:
         while True:
             if len(self._waiting):
                 await self._flush()
-            if self._relay_sleeps and _now() >= self._wake_at:
+            if self._relay_sleeps and self._waiting.now() >= self._wake_at:
                 self._relay_sleeps = False
-                self._wake_at = _now() + WAKE_SECONDS
+                self._wake_at = self._waiting.now() + WAKE_SECONDS
                 await self._link.execute(query("callbacks", "wake_relay"), then=self._note_commit)
-            if _now() >= self._beat_at:
+            if self._waiting.now() >= self._beat_at:
                 await self._beat()
             await self._until_work()
 
     async def _beat(self) -> None:
-        self._beat_at = _now() + BEAT_SECONDS
+        self._beat_at = self._waiting.now() + BEAT_SECONDS
         depth = self._spool.depth if self._spool else None
         beat = {
             "process": self._process,
@@ -151,7 +151,7 @@ class Inbox:
             self._waiting.arrived.clear()
             next_at = min(self._beat_at, self._wake_at) if self._relay_sleeps else self._beat_at
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(max(0, next_at - _now())):
+                async with asyncio.timeout(max(0, next_at - self._waiting.now())):
                     await self._waiting.arrived.wait()
         # One turn of the loop: those that arrived together share the commit, and a lone one loses nothing.
         await asyncio.sleep(0)
@@ -194,11 +194,7 @@ class Inbox:
         log.info("callbacks.kept", callback_ids=[str(waiting.row.id) for waiting in batch])
 
     def _note_commit(self) -> None:
-        self._committed_at = _now()
-
-
-def _now() -> float:
-    return asyncio.get_running_loop().time()
+        self._committed_at = self._waiting.now()
 
 
 def _log_end(writer: "asyncio.Task[None]") -> None:

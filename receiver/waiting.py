@@ -4,7 +4,7 @@ import asyncio
 from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property
 
 from receiver.arrival import Row
 
@@ -35,11 +35,14 @@ class Waiting:
 
     async def outcome(self, *, until: float) -> bool | None:
         """Whether it is kept; None where that is not known in time. A bare timer is a third of asyncio.wait's cost."""
-        late = asyncio.get_running_loop().call_at(until, partial(self.settle, kept=None))
+        late = self.kept.get_loop().call_at(until, self._give_up)
         try:
             return await self.kept
         finally:
             late.cancel()
+
+    def _give_up(self) -> None:
+        self.settle(kept=None)
 
 
 class WaitingRows:
@@ -53,6 +56,15 @@ class WaitingRows:
     def __len__(self) -> int:
         return len(self._rows)
 
+    def now(self) -> float:
+        """Of the loop's clock."""
+        return self._loop.time()
+
+    @cached_property
+    def _loop(self) -> asyncio.AbstractEventLoop:
+        # Before Python 3.12 each look-up of the running loop asks the kernel for the process' id.
+        return asyncio.get_running_loop()
+
     @property
     def full(self) -> bool:
         """Whether one more would be too much."""
@@ -65,11 +77,11 @@ class WaitingRows:
 
     def add(self, row: Row) -> Waiting:
         """Queue a row."""
-        loop = asyncio.get_running_loop()
-        waiting = Waiting(row, loop.create_future(), loop.time())
+        waiting = Waiting(row, self._loop.create_future(), self._loop.time())
         self._rows.append(waiting)
         self._bytes += len(row.sealed_body)
-        self.arrived.set()
+        if not self.arrived.is_set():
+            self.arrived.set()
         return waiting
 
     def take(self) -> list[Waiting]:
