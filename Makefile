@@ -4,7 +4,7 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; 
 BIN := .venv/bin
 PACKAGES := receiver workers schemas deploy tests
 
-.PHONY: help setup demo test crash-proof check measure format lock clean
+.PHONY: help setup demo test crash-proof bench bench-lock check measure format lock clean
 .DEFAULT_GOAL := help
 
 help: ## say what there is to make
@@ -27,6 +27,18 @@ test: check ## lint, types, import contracts, then every test
 
 crash-proof: setup ## kill, stop, cut and fill everything under load, ROUNDS times (SEED repeats an order, RATE a second)
 	@$(BIN)/python -m tests.crash_proof --rounds $(or $(ROUNDS),20) $(if $(SEED),--seed $(SEED)) $(if $(RATE),--rate $(RATE))
+
+bench: setup .venv-bench/.installed ## the door against its floor and its peers; writes deploy/benchmarks (needs wrk)
+	@$(BIN)/python -m tests.bench $(BENCH)
+
+.venv-bench/.installed: tests/bench/requirements.lock
+	$(PYTHON) -m venv .venv-bench
+	.venv-bench/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	@touch $@
+
+bench-lock: setup ## resolve the versions of what the door is compared with
+	$(BIN)/uv pip compile tests/bench/requirements.in --universal --python-version 3.11 --generate-hashes \
+		--no-emit-index-url --no-annotate --no-header --quiet --upgrade -o tests/bench/requirements.lock
 
 check: setup ## lint, types and import contracts
 	$(BIN)/ruff check $(PACKAGES)

@@ -11,6 +11,8 @@ from deploy.simulator.caller import Sent
 
 Names = tuple[str, ...]
 QUIET: Names = ("between faults",)
+# Besides the faults of a round that began while a receiver was down: what failed may be the doing of an earlier one.
+ALREADY_DOWN = "a receiver already down"
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 import contextlib
 import signal
+import socket
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -9,6 +10,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from urllib.parse import urlsplit
 
 import httpx2
 import psycopg
@@ -110,6 +112,16 @@ class Line:
         for each in due:
             self._later.remove(each)
             each[1]()
+
+    def receives(self) -> bool:
+        """Whether both receivers take connections."""
+        for url in self.urls:
+            parts = urlsplit(url)
+            with socket.socket() as probe:
+                probe.settimeout(1)
+                if probe.connect_ex((parts.hostname or "", parts.port or 0)):
+                    return False
+        return True
 
     def watch(self, seconds: float) -> None:
         """Let it run on for so long."""

@@ -10,7 +10,7 @@ from random import Random
 from tests.crash_proof import network_faults, process_faults, store_faults, world_faults
 from tests.crash_proof.compare import Found, Problem, look, problems, settle
 from tests.crash_proof.faults import FAULTS, Fault
-from tests.crash_proof.ledger import Ledger
+from tests.crash_proof.ledger import ALREADY_DOWN, Ledger
 from tests.crash_proof.line import Line, running_line
 from tests.crash_proof.load import Load
 
@@ -90,7 +90,8 @@ def shuffled(faults: Sequence[Fault], rounds: int, random: Random) -> Iterator[R
 
 
 def _strike(line: Line, ledger: Ledger, struck: Round, random: Random) -> None:
-    with ledger.during(tuple(each.name for each in struck)):
+    already = () if line.receives() else (ALREADY_DOWN,)
+    with ledger.during((*(each.name for each in struck), *already)):
         with ExitStack() as faults:
             for each in struck:
                 faults.enter_context(each.befall(line, random))

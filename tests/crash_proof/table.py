@@ -11,7 +11,7 @@ from tests.crash_proof.play import Played
 
 # Of each promise so many are shown in full.
 _SHOWN = 10
-# Faults that the issue asks availability for, each alone.
+# Each alone, and with both receivers up when it came: what is lacking then is its own doing.
 _AVAILABILITY = {
     "Postgres restarts": ("restart postgres",),
     "Postgres away": ("postgres away", "kill postgres", "kill all of postgres", "kill a postgres backend"),
