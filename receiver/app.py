@@ -10,9 +10,10 @@ from typing import Protocol
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route, Router
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from receiver.allowlist import Allowlist
+from receiver.callers import Callers
 from receiver.guard import Guard
 from receiver.health import door, livez, readyz
 from receiver.inbox import Inbox
@@ -30,6 +31,18 @@ class Part(Protocol):
 
     async def open(self) -> None: ...
     async def close(self) -> None: ...
+
+
+class CallbacksFirst:
+    """Callbacks straight to their endpoint: matching routes is a tenth of the time that an answer takes."""
+
+    def __init__(self, intake: Intake, router: Router) -> None:
+        self._intake = intake
+        self._router = router
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        callback = scope["type"] == "http" and scope["method"] == "POST" and scope["path"].startswith(PREFIX)
+        await (self._intake if callback else self._router)(scope, receive, send)
 
 
 def build_app(settings: Settings, metrics: Metrics, allowlist: Allowlist | None = None) -> ASGIApp:
@@ -53,13 +66,15 @@ def build_app(settings: Settings, metrics: Metrics, allowlist: Allowlist | None 
             for part in reversed(parts):
                 await part.close()
 
+    intake = Intake()
     routes = [
-        Route(PREFIX + "{rest:path}", Intake(), methods=["POST"]),
+        Route(PREFIX + "{rest:path}", intake, methods=["POST"]),
         Route("/livez", livez),
         Route("/readyz", readyz),
         Route("/readyz/door", door),
     ]
-    return Guard(Router(routes, redirect_slashes=False, lifespan=lifespan), metrics)
+    router = Router(routes, redirect_slashes=False, lifespan=lifespan)
+    return Guard(CallbacksFirst(intake, router), metrics)
 
 
 def build_metrics_app(metrics: Metrics) -> ASGIApp:
@@ -92,6 +107,7 @@ def _state(settings: Settings, metrics: Metrics, allowlist: Allowlist) -> State:
         inbox=Inbox(url, settings.keys, process=process, metrics=metrics, spool=spool),
         spool=spool,
         allowlist=allowlist,
+        callers=Callers(settings, allowlist),
         room=room,
         watch=Watch(url, room=room, metrics=metrics),
         metrics=metrics,

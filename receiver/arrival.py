@@ -2,12 +2,13 @@
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
-from typing import Any, NamedTuple
-from uuid import UUID
+from typing import NamedTuple
+
+from uuid_utils import UUID
 
 from schemas.sealing import KeyRing
 
@@ -34,14 +35,14 @@ class Row(NamedTuple):
 
 @dataclass(slots=True, eq=False, repr=False)
 class Arrival:
-    """One request that is to be kept, byte for byte."""
+    """One request that is to be kept, byte for byte. `evidence` is JSON."""
 
     id: UUID
     tenant: str
     received_at: datetime
     peer: str | None
     client_address: str | None
-    evidence: Mapping[str, object]
+    evidence: str
     body: bytes
     head: bytes
     state: str = "stored"
@@ -51,37 +52,32 @@ class Arrival:
         """The row, bound to this id: sealed bytes of another row do not open in its place."""
         own = str(self.id)
         return Row(
-            id=self.id,
-            tenant=self.tenant,
-            received_at=self.received_at,
-            peer=self.peer,
-            client_address=self.client_address,
-            source_evidence=_as_json(tuple(self.evidence.items())),
-            sha256=hashlib.sha256(self.body).digest(),
-            sealed_body=keys.seal(self.body, place=f"callbacks.body/{own}"),
-            sealed_head=keys.seal(self.head, place=f"callbacks.head/{own}"),
-            state=self.state,
-            last_error=self.last_error,
-            bytes=len(self.body),
+            self.id,
+            self.tenant,
+            self.received_at,
+            self.peer,
+            self.client_address,
+            self.evidence,
+            hashlib.sha256(self.body).digest(),
+            keys.seal(self.body, place=f"callbacks.body/{own}"),
+            keys.seal(self.head, place=f"callbacks.head/{own}"),
+            self.state,
+            self.last_error,
+            len(self.body),
         )
-
-
-@lru_cache(maxsize=256)
-def _as_json(evidence: tuple[tuple[str, object], ...]) -> str:
-    """A second of callbacks has the same few kinds of evidence."""
-    return json.dumps(dict(evidence))
-
-
-def as_columns(rows: Iterable[Row]) -> dict[str, list[Any]]:
-    """What insert_callbacks takes: an array a column."""
-    return dict(zip(Row._fields, map(list, zip(*rows, strict=True)), strict=True))
 
 
 def head_bytes(headers: Iterable[tuple[bytes, bytes]], *, query: bytes, secret: bytes) -> bytes:
     """Headers and query as JSON. A line in which a proxy repeats the path secret (its original URI) is left out."""
     kept = [
-        [name.decode("latin-1"), value.decode("latin-1")]
+        _as_json(name, value)
         for name, value in headers
         if name.lower() not in _NEVER_KEPT and not (secret and secret in value)
     ]
-    return json.dumps({"headers": kept, "query": query.decode("latin-1")}).encode()
+    return b'{"headers": [%b], "query": %b}' % (b", ".join(kept), json.dumps(query.decode("latin-1")).encode())
+
+
+@lru_cache(maxsize=1024)
+def _as_json(name: bytes, value: bytes) -> bytes:
+    """One header; a client sends nearly the same ones with every request."""
+    return json.dumps([name.decode("latin-1"), value.decode("latin-1")]).encode()

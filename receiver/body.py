@@ -54,14 +54,15 @@ class Body:
 
 async def read_body(receive: Receive, *, limit: int, seconds: float) -> Body:
     """Read to the end, or one byte past the limit. Raises IncompleteError, SlowError."""
-    chunks: list[bytes] = []
-    size, more = 0, True
     with Deadline(seconds):
+        chunk, more = await _next(receive)
+        # Nearly every callback comes in one piece.
+        chunks, size = [chunk], len(chunk)
         while more and size <= limit:
             chunk, more = await _next(receive)
             chunks.append(chunk)
             size += len(chunk)
-    data = b"".join(chunks)
+    data = b"".join(chunks) if len(chunks) > 1 else chunk
     return Body(data[:limit], over=True, more=more) if size > limit else Body(data)
 
 

@@ -59,6 +59,7 @@ class Connection(HttpToolsProtocol):
     peers: Peers
     _late: asyncio.TimerHandle | None = None
     _unread: asyncio.TimerHandle | None = None
+    _in_head = False
     _head_bytes = 0
     _deaf = False
     _peer: Address | None = None
@@ -80,13 +81,13 @@ class Connection(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         if self._deaf:
             return
-        if self.cycle is None or self.cycle.response_complete:
-            self._expect_head()
-        if self._late is not None:
-            self._head_bytes += len(data)
         super().data_received(data)
-        if self._late is not None and self._head_bytes > MOST_HEAD_BYTES:
-            self._cut("head_bytes")
+        # A head that came whole, as nearly all do, has cost no timer.
+        if self._in_head or self.cycle is None or self.cycle.response_complete:
+            self._expect_head()
+            self._head_bytes += len(data)
+            if self._head_bytes > MOST_HEAD_BYTES:
+                self._cut("head_bytes")
 
     def eof_received(self) -> bool:  # type: ignore[override]
         """A caller that shut its side after the whole request still gets its answer."""
@@ -119,7 +120,7 @@ class Connection(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
-        self._expect_head()
+        self._in_head = True
 
     def on_headers_complete(self) -> None:
         self._head_came()
@@ -134,10 +135,11 @@ class Connection(HttpToolsProtocol):
 
     def _expect_head(self) -> None:
         if self._late is None:
-            self._head_bytes = 0
             self._late = self.loop.call_later(HEAD_SECONDS, self._cut, "head_seconds")
 
     def _head_came(self) -> None:
+        self._in_head = False
+        self._head_bytes = 0
         if self._late is not None:
             self._late.cancel()
             self._late = None

@@ -1,5 +1,7 @@
 """Requests that are none, or meant to confuse, end here; everything else passes untouched. Pure ASGI, outermost."""
 
+from itertools import chain
+
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from receiver.answers import HEAD_TOO_LARGE, PATH_TOO_LONG, UNREADABLE, Answer
@@ -34,9 +36,9 @@ class Guard:
 def objection(scope: Scope) -> Answer | None:
     """What is wrong with the request's head, if anything."""
     headers: list[tuple[bytes, bytes]] = scope["headers"]
-    if len(headers) > MOST_HEADERS or sum(len(name) + len(value) for name, value in headers) > MOST_HEADER_BYTES:
-        return HEAD_TOO_LARGE
     names = [name for name, _ in headers]
+    if len(headers) > MOST_HEADERS or len(b"".join(chain(*headers))) > MOST_HEADER_BYTES:
+        return HEAD_TOO_LARGE
     if names.count(b"host") != 1 or scope["http_version"] not in _VERSIONS:
         return UNREADABLE
     # Where both say how long the body is, a proxy in front may have believed the other one.

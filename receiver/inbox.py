@@ -2,12 +2,14 @@
 
 import asyncio
 import contextlib
+from collections import Counter
 from collections.abc import Sequence
 from functools import partial
 
 import structlog
 
-from receiver.arrival import Arrival, Row, as_columns
+from receiver.arrival import Arrival, Row
+from receiver.columns import as_columns
 from receiver.link import BROKEN, Link
 from receiver.metrics import Metrics
 from receiver.postgres import ONE_ROWS_FAULT
@@ -92,7 +94,7 @@ class Inbox:
             raise NotKeptError("away")
         if self._waiting.full:
             raise NotKeptError("full")
-        kept = await self._waiting.add(row).outcome(until=until)
+        kept = await self._waiting.add(row, until=until).kept
         if not kept:
             raise NotKeptError("late" if kept is None else "unwritable")
 
@@ -148,11 +150,8 @@ class Inbox:
 
     async def _until_work(self) -> None:
         if not len(self._waiting):
-            self._waiting.arrived.clear()
             next_at = min(self._beat_at, self._wake_at) if self._relay_sleeps else self._beat_at
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(max(0, next_at - self._waiting.now())):
-                    await self._waiting.arrived.wait()
+            await self._waiting.arrival(until=next_at)
         # One turn of the loop: those that arrived together share the commit, and a lone one loses nothing.
         await asyncio.sleep(0)
 
@@ -187,9 +186,9 @@ class Inbox:
         for waiting in batch:
             waiting.settle(kept=True)
         self._note_commit()
-        for waiting in batch:
-            self._metrics.kept.labels(waiting.row.state).inc()
-            self._relay_sleeps = self._relay_sleeps or waiting.row.state == "stored"
+        for state, count in Counter(waiting.row.state for waiting in batch).items():
+            self._metrics.kept.labels(state).inc(count)
+            self._relay_sleeps = self._relay_sleeps or state == "stored"
         self._metrics.batch.observe(len(batch))
         log.info("callbacks.kept", callback_ids=[str(waiting.row.id) for waiting in batch])
 

@@ -8,17 +8,16 @@ from typing import NamedTuple, TypedDict
 
 import structlog
 from starlette.types import Receive, Scope, Send
-from uuid_utils.compat import uuid7
+from uuid_utils import uuid7
 
-from receiver.addresses import Judgement
 from receiver.allowlist import Allowlist
 from receiver.answers import KEPT, NOT_FOUND, REFUSED, TOO_LARGE, TOO_SLOW, UNREADABLE, Answer, not_kept
 from receiver.arrival import Arrival, head_bytes
 from receiver.body import Body, IncompleteError, SlowError, listen_on, read_body
+from receiver.callers import Caller, Callers
 from receiver.inbox import Inbox
 from receiver.metrics import Metrics
 from receiver.room import MOST_REFUSED_BODY, Room
-from receiver.source import Trace, peer_address, trace
 from receiver.spool.spool import Spool
 from receiver.waiting import NotKeptError
 from receiver.watch import Watch
@@ -41,18 +40,25 @@ class State(TypedDict):
     inbox: Inbox
     spool: Spool | None
     allowlist: Allowlist
+    callers: Callers
     room: Room
     watch: Watch
     metrics: Metrics
 
 
-class Caller(NamedTuple):
-    """Where a request is for and where it is from."""
+class Addressed(NamedTuple):
+    """Where a request is for, by its path."""
 
     tenant: str
     secret: bytes
-    traced: Trace
-    judgement: Judgement
+
+
+class Delivery(NamedTuple):
+    """A request with what is known before its body is read."""
+
+    scope: Scope
+    to: Addressed
+    caller: Caller
 
 
 class Intake:
@@ -74,97 +80,86 @@ class Intake:
 
 async def receive_callback(scope: Scope, receive: Receive, state: State) -> Answer:
     """The order of checks: for whom, from whom, how large; then kept."""
-    tenant, secret = addressed(scope["path"])
-    if not is_accepted(tenant, secret, state["secrets"]):
+    to = addressed(scope["path"])
+    if not is_accepted(to, state["secrets"]):
         return NOT_FOUND
-    traced = _traced(scope, state["settings"])
-    judgement = await state["allowlist"].judge(traced.address)
-    caller = Caller(tenant, secret, traced, judgement)
-    if judgement.verdict == "refused":
-        return await turn_away(scope, receive, state, caller)
+    delivery = Delivery(scope, to, await state["callers"].identify(scope))
+    if delivery.caller.judgement.verdict == "refused":
+        return await turn_away(delivery, receive, state)
 
     try:
         body = await read_body(receive, limit=state["settings"].max_body_bytes, seconds=BODY_SECONDS)
     except (IncompleteError, SlowError) as error:
         return _not_complete(error, state)
-    return await keep(scope, receive, state, caller, body)
+    return await keep(delivery, receive, state, body)
 
 
-async def keep(scope: Scope, receive: Receive, state: State, caller: Caller, body: Body) -> Answer:
+async def keep(delivery: Delivery, receive: Receive, state: State, body: Body) -> Answer:
     """Keep what Jumio, or somebody nobody can judge yet, sent; then say so."""
     row_state, last_error = "stored", None
     if body.over:
         row_state, last_error = "parked", f"oversize: more than {state['settings'].max_body_bytes} bytes"
-    if caller.judgement.verdict == "unverified":
+    if delivery.caller.judgement.verdict == "unverified":
         if not state["room"].take("unverified", len(body.data)):
             state["metrics"].not_kept.labels("no_room").inc()
             return not_kept()
         row_state = "unverified"
     try:
-        await state["inbox"].keep(_arrival(scope, caller, body, state=row_state, last_error=last_error))
+        await state["inbox"].keep(_arrival(delivery, body, state=row_state, last_error=last_error))
     except NotKeptError as error:
         state["metrics"].not_kept.labels(error.args[0]).inc()
         return not_kept()
     if body.over:
-        log.error("callback.oversize", tenant=caller.tenant)
+        log.error("callback.oversize", tenant=delivery.to.tenant)
         if body.more:
             await listen_on(receive, limit=state["settings"].max_body_bytes)
         return TOO_LARGE
     return KEPT
 
 
-async def turn_away(scope: Scope, receive: Receive, state: State, caller: Caller) -> Answer:
+async def turn_away(delivery: Delivery, receive: Receive, state: State) -> Answer:
     """Refuse; and within the room for it keep what was sent, in case the refusal was a mistake."""
-    state["metrics"].refused.labels(str(caller.judgement.evidence["rule"])).inc()
+    caller = delivery.caller
+    state["metrics"].refused.labels(caller.rule).inc()
     if not state["room"].paced():
         return REFUSED
-    rule, address = caller.judgement.evidence["rule"], str(caller.traced.address)
-    log.warning("callback.refused", tenant=caller.tenant, address=address, rule=rule)
-    if _declared_bytes(scope) > MOST_REFUSED_BODY:
+    log.warning("callback.refused", tenant=delivery.to.tenant, address=caller.address, rule=caller.rule)
+    if _declared_bytes(delivery.scope) > MOST_REFUSED_BODY:
         return REFUSED
     try:
         body = await read_body(receive, limit=MOST_REFUSED_BODY, seconds=STRANGERS_BODY_SECONDS)
         if not body.over and state["room"].take("refused", len(body.data)):
-            await state["inbox"].keep(_arrival(scope, caller, body, state="refused", last_error=REFUSED_ERROR))
+            await state["inbox"].keep(_arrival(delivery, body, state="refused", last_error=REFUSED_ERROR))
     except (IncompleteError, SlowError, NotKeptError):
         return REFUSED
     return REFUSED
 
 
-def addressed(path: str) -> tuple[str, bytes]:
+def addressed(path: str) -> Addressed:
     """Tenant and secret from the path; a slash at the end changes nothing."""
     tenant, _, secret = path.removeprefix(PREFIX).removesuffix("/").partition("/")
-    return tenant, secret.encode("utf-8", "surrogateescape")
+    return Addressed(tenant, secret.encode("utf-8", "surrogateescape"))
 
 
-def is_accepted(tenant: str, secret: bytes, accepted: Mapping[str, tuple[bytes, ...]]) -> bool:
+def is_accepted(to: Addressed, accepted: Mapping[str, tuple[bytes, ...]]) -> bool:
     """Whether the tenant is there and the secret is one of its own; all are compared, whichever it is."""
-    known = accepted.get(tenant)
+    known = accepted.get(to.tenant)
     if not known:
-        return known is not None and not secret
-    return sum(compare_digest(secret, one) for one in known) > 0
+        return known is not None and not to.secret
+    return sum(compare_digest(to.secret, one) for one in known) > 0
 
 
-def _traced(scope: Scope, settings: Settings) -> Trace:
-    client = scope.get("client")
-    header = settings.client_address_header
-    lines = [value.decode("latin-1") for name, value in scope["headers"] if name == header.encode()]
-    return trace(client[0] if client else None, lines, trusted=settings.trusted_proxies, header=header)
-
-
-def _arrival(scope: Scope, caller: Caller, body: Body, *, state: str, last_error: str | None) -> Arrival:
-    client = scope.get("client")
-    peer = peer_address(client[0]) if client else None
-    address = caller.traced.address
+def _arrival(delivery: Delivery, body: Body, *, state: str, last_error: str | None) -> Arrival:
+    scope, to, caller = delivery
     return Arrival(
         id=uuid7(),
-        tenant=caller.tenant,
+        tenant=to.tenant,
         received_at=datetime.now(UTC),
-        peer=str(peer) if peer else None,
-        client_address=str(address) if address else None,
-        evidence={**caller.judgement.evidence, "hops": caller.traced.hops},
+        peer=caller.peer,
+        client_address=caller.address,
+        evidence=caller.evidence,
         body=body.data,
-        head=head_bytes(scope["headers"], query=scope["query_string"], secret=caller.secret),
+        head=head_bytes(scope["headers"], query=scope["query_string"], secret=to.secret),
         state=state,
         last_error=last_error,
     )

@@ -8,6 +8,7 @@ from psycopg import AsyncConnection
 from psycopg.conninfo import conninfo_to_dict
 from psycopg.rows import TupleRow
 
+from receiver.columns import take_packed
 from schemas.sql.queries import query
 
 # The answer waits for 2.5 s: nothing on the server may go on much longer than that.
@@ -24,7 +25,7 @@ class DurabilityError(Exception):
 async def connect(database_url: str, *, application: str) -> AsyncConnection[TupleRow]:
     """An autocommit connection that notices a dead network within seconds."""
     asked_for = str(conninfo_to_dict(database_url).get("options") or "")
-    return await psycopg.AsyncConnection.connect(
+    connection = await psycopg.AsyncConnection.connect(
         database_url,
         autocommit=True,
         connect_timeout=3,
@@ -36,6 +37,8 @@ async def connect(database_url: str, *, application: str) -> AsyncConnection[Tup
         application_name=application,
         options=f"{asked_for} {_SESSION}".strip(),
     )
+    take_packed(connection)
+    return connection
 
 
 @asynccontextmanager

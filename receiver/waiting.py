@@ -12,6 +12,8 @@ from receiver.arrival import Row
 MOST_WAITING_ROWS, MOST_WAITING_BYTES = 2000, 64 * 1_048_576
 # One statement stays well below a second.
 MOST_ROWS, MOST_BYTES = 500, 8 * 1_048_576
+# How late a caller may hear that its time is over: one timer for all of them, as one each was a twentieth of an answer.
+TICK_SECONDS = 0.05
 # A row whose caller heard 503 is still worth keeping when Postgres is back at once; later it is only memory.
 HOLD_SECONDS = 10.0
 
@@ -22,27 +24,17 @@ class NotKeptError(Exception):
 
 @dataclass(slots=True, eq=False)
 class Waiting:
-    """One row, and whether it is kept once that is known."""
+    """One row, and whether it is kept once that is known; None where it was not known in time."""
 
     row: Row
     kept: "asyncio.Future[bool | None]"
     since: float
+    until: float
 
     def settle(self, *, kept: bool | None) -> None:
         """Tell the caller, if it still waits."""
         if not self.kept.done():
             self.kept.set_result(kept)
-
-    async def outcome(self, *, until: float) -> bool | None:
-        """Whether it is kept; None where that is not known in time. A bare timer is a third of asyncio.wait's cost."""
-        late = self.kept.get_loop().call_at(until, self._give_up)
-        try:
-            return await self.kept
-        finally:
-            late.cancel()
-
-    def _give_up(self) -> None:
-        self.settle(kept=None)
 
 
 class WaitingRows:
@@ -51,7 +43,10 @@ class WaitingRows:
     def __init__(self) -> None:
         self._rows: deque[Waiting] = deque()
         self._bytes = 0
-        self.arrived = asyncio.Event()
+        # Those in a statement too; nobody who was told is taken out before the next tick.
+        self._asking: list[Waiting] = []
+        self._ticks = False
+        self._arrived = asyncio.Event()
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -75,14 +70,28 @@ class WaitingRows:
         """The one that came last."""
         return self._rows[-1] if self._rows else None
 
-    def add(self, row: Row) -> Waiting:
-        """Queue a row."""
-        waiting = Waiting(row, self._loop.create_future(), self._loop.time())
+    def add(self, row: Row, *, until: float) -> Waiting:
+        """Queue a row whose caller waits until then, by the loop's clock."""
+        waiting = Waiting(row, self._loop.create_future(), self._loop.time(), until)
         self._rows.append(waiting)
+        self._asking.append(waiting)
+        if not self._ticks:
+            self._ticks = True
+            self._loop.call_later(TICK_SECONDS, self._tick)
         self._bytes += len(row.sealed_body)
-        if not self.arrived.is_set():
-            self.arrived.set()
+        if not self._arrived.is_set():
+            self._arrived.set()
         return waiting
+
+    async def arrival(self, *, until: float | None) -> None:
+        """Return when a row has come, or then."""
+        self._arrived.clear()
+        over = None if until is None else self._loop.call_at(until, self._arrived.set)
+        try:
+            await self._arrived.wait()
+        finally:
+            if over is not None:
+                over.cancel()
 
     def take(self) -> list[Waiting]:
         """As many as one statement should hold, oldest first."""
@@ -115,3 +124,13 @@ class WaitingRows:
             waiting = self._rows.popleft()
             self._bytes -= len(waiting.row.sealed_body)
             waiting.settle(kept=False)
+
+    def _tick(self) -> None:
+        now = self._loop.time()
+        self._asking = [waiting for waiting in self._asking if not waiting.kept.done()]
+        for waiting in self._asking:
+            if now >= waiting.until:
+                waiting.settle(kept=None)
+        self._ticks = bool(self._asking)
+        if self._ticks:
+            self._loop.call_later(TICK_SECONDS, self._tick)

@@ -5,6 +5,7 @@ import os
 import re
 import zlib
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Self
 
 from cryptography.exceptions import InvalidTag
@@ -52,9 +53,13 @@ class KeyRing:
 
     def seal(self, clear: bytes, *, place: str) -> bytes:
         """Encrypt. `place` says where it is kept (table.column/row id): elsewhere it will not open."""
-        head = bytes((VERSION, len(self.primary))) + self.primary.encode()
+        head, cipher = self._sealing
         nonce = os.urandom(NONCE_BYTES)
-        return head + nonce + self._ciphers[self.primary].encrypt(nonce, clear, head + place.encode())
+        return head + nonce + cipher.encrypt(nonce, clear, head + place.encode())
+
+    @cached_property
+    def _sealing(self) -> tuple[bytes, AESGCM]:
+        return bytes((VERSION, len(self.primary))) + self.primary.encode(), self._ciphers[self.primary]
 
     def unseal(self, sealed: bytes, *, place: str) -> bytes:
         """Decrypt what `seal` made for the same place. Raises UnsealError."""

@@ -8,7 +8,8 @@ import structlog
 from psycopg import AsyncConnection
 from psycopg.rows import TupleRow
 
-from receiver.arrival import Row, as_columns
+from receiver.arrival import Row
+from receiver.columns import as_columns
 from receiver.link import BROKEN
 from receiver.metrics import Metrics
 from receiver.postgres import ONE_ROWS_FAULT, connected

@@ -4,7 +4,8 @@ import json
 import zlib
 from base64 import b64decode, b64encode
 from datetime import datetime
-from uuid import UUID
+
+from uuid_utils import UUID
 
 from receiver.arrival import Row
 

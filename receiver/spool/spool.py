@@ -1,7 +1,6 @@
 """Many waiting rows -> one write, one fsync, then their answers: the inbox's other place while Postgres is away."""
 
 import asyncio
-import contextlib
 import errno
 import math
 import shutil
@@ -89,7 +88,7 @@ class Spool:
         """
         if self._waiting.full or self._hangs or self._refused_just_now:
             raise NotKeptError("spool")
-        if not await self._waiting.add(row).outcome(until=until):
+        if not await self._waiting.add(row, until=until).kept:
             raise NotKeptError("spool")
 
     async def retire(self) -> None:
@@ -111,12 +110,8 @@ class Spool:
             await self._write(self._waiting.take())
 
     async def _until_work(self) -> None:
-        self._waiting.arrived.clear()
-        if len(self._waiting):
-            return
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(None if self._proven else PROVE_SECONDS):
-                await self._waiting.arrived.wait()
+        if not len(self._waiting):
+            await self._waiting.arrival(until=None if self._proven else _now() + PROVE_SECONDS)
 
     async def _write(self, batch: Sequence[Waiting]) -> None:
         """An empty batch proves that the disk takes writes."""

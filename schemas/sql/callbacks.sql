@@ -1,15 +1,15 @@
 -- name: insert_callbacks
 -- Many callbacks, one statement, one commit. A repeat of the same id is the same callback and changes nothing.
--- Binary: sealed bytes as text are twice as long, and escaping them was a fifth of the receiver's time.
+-- The arrays come packed in binary: dumping value by value was a tenth of the receiver's time.
 INSERT INTO pipeline.callbacks (
     id, tenant, received_at, peer, client_address, source_evidence, bytes, sha256, sealed_body, sealed_head, state,
     last_error, finished_at
 )
-SELECT id, tenant, received_at, peer, client_address, source_evidence, bytes, sha256, sealed_body, sealed_head, state,
-    last_error, CASE WHEN state IN ('parked', 'refused') THEN received_at END
+SELECT id, tenant, received_at, peer::inet, client_address::inet, source_evidence::jsonb, bytes, sha256, sealed_body,
+    sealed_head, state, last_error, CASE WHEN state IN ('parked', 'refused') THEN received_at END
 FROM unnest(
-    %(id)b::uuid[], %(tenant)b::text[], %(received_at)b::timestamptz[], %(peer)b::inet[], %(client_address)b::inet[],
-    %(source_evidence)b::jsonb[], %(bytes)b::integer[], %(sha256)b::bytea[], %(sealed_body)b::bytea[],
+    %(id)b::uuid[], %(tenant)b::text[], %(received_at)b::timestamptz[], %(peer)b::text[], %(client_address)b::text[],
+    %(source_evidence)b::text[], %(bytes)b::integer[], %(sha256)b::bytea[], %(sealed_body)b::bytea[],
     %(sealed_head)b::bytea[], %(state)b::text[], %(last_error)b::text[]
 ) AS arrived (
     id, tenant, received_at, peer, client_address, source_evidence, bytes, sha256, sealed_body, sealed_head, state,

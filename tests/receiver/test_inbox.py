@@ -11,7 +11,7 @@ from typing import Any
 import psycopg
 import pytest
 from structlog.testing import capture_logs
-from uuid_utils.compat import uuid7
+from uuid_utils import uuid7
 
 from receiver.arrival import Arrival
 from receiver.inbox import ANSWER_SECONDS, Inbox
@@ -32,7 +32,7 @@ def arrival(body: bytes = b"{}", *, peer: str | None = "127.0.0.11") -> Arrival:
         received_at=datetime.now(UTC),
         peer=peer,
         client_address=peer,
-        evidence={"rule": "dns"},
+        evidence='{"rule": "dns"}',
         body=body,
         head=b"{}",
     )
