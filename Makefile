@@ -30,6 +30,7 @@ crash-proof: setup ## kill, stop, cut and fill everything under load, ROUNDS tim
 
 bench: setup .venv-bench/.installed ## the door against its floor and its peers; writes deploy/benchmarks (needs wrk)
 	@$(BIN)/python -m tests.bench $(BENCH)
+	@$(BIN)/python -m tests.bench.line
 
 .venv-bench/.installed: tests/bench/requirements.lock
 	$(PYTHON) -m venv .venv-bench

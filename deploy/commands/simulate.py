@@ -22,6 +22,7 @@ from schemas.logs import configure_logs
 @click.option("--seed", default="1", show_default=True)
 @click.option("--dns-port", default=0)
 @click.option("--http-port", default=0)
+@click.option("--latency", default=0.0, help="Seconds that every answer takes.")
 @click.option("--env-file", type=click.Path(path_type=Path), help="Where to write the settings that the product needs.")
 @click.option("--serve", is_flag=True, help="Stay after playing, so that workers can read.")
 def command(
@@ -34,6 +35,7 @@ def command(
     seed: str,
     dns_port: int,
     http_port: int,
+    latency: float,
     env_file: Path | None,
     serve: bool,
 ) -> None:
@@ -57,6 +59,7 @@ def command(
             serve=serve,
             dns_port=dns_port,
             http_port=http_port,
+            latency_seconds=latency,
             announce=announce,
         )
     except ValueError as error:

@@ -53,13 +53,15 @@ class Simulator:
         rate_limit: int | None = None,
         legacy_rate_limit: int | None = None,
         token_seconds: float = TOKEN_SECONDS,
+        latency_seconds: float = 0.0,
     ) -> None:
         """Beyond `rate_limit` KYX retrieval calls a second (Jumio's is 15) it answers 429.
 
-        `legacy_rate_limit`: the same of the older generations, in five seconds (Jumio's is 75).
+        `legacy_rate_limit`: the same of the older generations, in five seconds (Jumio's is 75). Every answer takes
+        `latency_seconds`.
         """
         self.dns = DnsServer(zone if can_bind(OUTSIDER) else dict.fromkeys(zone, ("127.0.0.1",)), port=dns_port)
-        self._manners = Manners(rate_limit, legacy_rate_limit, token_seconds)
+        self._manners = Manners(rate_limit, legacy_rate_limit, token_seconds, latency_seconds)
         self._seed, self._opened_at = seed, opened_at or datetime.now(UTC)
         self._loop = LoopThread("simulator")
         self._stack: ExitStack | None = None
@@ -240,6 +242,7 @@ def simulate(
     region: str = "amer-1",
     dns_port: int = 0,
     http_port: int = 0,
+    latency_seconds: float = 0.0,
     patience: float = 60.0,
     announce: Callable[[Mapping[str, str]], None] = lambda _environment: None,
 ) -> Report | None:
@@ -254,7 +257,9 @@ def simulate(
     # Both signals interrupt whatever runs, and then everything stops in order.
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        with Simulator(seed=seed, region=region, dns_port=dns_port, http_port=http_port) as simulator:
+        with Simulator(
+            seed=seed, region=region, dns_port=dns_port, http_port=http_port, latency_seconds=latency_seconds
+        ) as simulator:
             announce(simulator.environment())
             if callback_url:
                 wait_for(callback_url, patience)

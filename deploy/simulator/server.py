@@ -4,7 +4,7 @@ import asyncio
 import socket
 
 import uvicorn
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from deploy.simulator.breakage import HANG_UP
@@ -19,6 +19,19 @@ class Protocol(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         super().on_message_begin()
         self.scope["extensions"] = {HANG_UP: self.transport.close}  # type: ignore[dict-item]
+
+
+class Distant:
+    """An application that answers as late as one on another continent."""
+
+    def __init__(self, app: ASGIApp, seconds: float) -> None:
+        self._app = app
+        self._seconds = seconds
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if self._seconds:
+            await asyncio.sleep(self._seconds)
+        await self._app(scope, receive, send)
 
 
 class Server(uvicorn.Server):

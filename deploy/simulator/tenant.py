@@ -13,7 +13,7 @@ from deploy.simulator.faults import Faults
 from deploy.simulator.legacy import LegacyTransaction
 from deploy.simulator.mix import Family, Mix, divide, invent_legacy, outcomes_of, parse_families, shuffled
 from deploy.simulator.scenarios import Execution, invent_executions
-from deploy.simulator.server import HttpServer
+from deploy.simulator.server import Distant, HttpServer
 from deploy.simulator.stats import Stats
 from deploy.simulator.status_page import StatusPage
 from deploy.simulator.tokens import TOKEN_SECONDS, Basic, Tokens
@@ -27,11 +27,12 @@ HOSTS = ("auth", "account", "api", "retrieval", "status", "legacy", "legacy_docu
 
 @dataclass(frozen=True)
 class Manners:
-    """What this Jumio asks of a customer: calls a second and per five seconds of v2, and how long a token lives."""
+    """What this Jumio asks of a customer: calls a second and per five seconds of v2, token life, latency."""
 
     rate_limit: int | None = None
     legacy_rate_limit: int | None = None
     token_seconds: float = TOKEN_SECONDS
+    latency_seconds: float = 0.0
 
 
 class Tenant:
@@ -65,7 +66,7 @@ class Tenant:
             rate_limit=manners.rate_limit,
             legacy_rate_limit=manners.legacy_rate_limit,
         )
-        self.http = HttpServer(build_api(self.world), port=http_port)
+        self.http = HttpServer(Distant(build_api(self.world), manners.latency_seconds), port=http_port)
         self._seed, self._opened_at = seed, opened_at
         self._invented: Counter[str] = Counter()
 

@@ -2,15 +2,12 @@
 
 import json
 import os
-import platform
 import shutil
 import socket
 import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping
-from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 
 import click
@@ -22,6 +19,7 @@ from deploy.embedded.services import ServiceUrls, embedded_services
 from deploy.migrate import migrate
 from schemas.logs import configure_logs
 from tests.bench.contenders import CONTENDERS, Contender, load_environment, obstacle, prepare, running
+from tests.bench.machine import machine
 from tests.bench.report import Figure, markdown, write
 
 RESULTS = Path("deploy/benchmarks")
@@ -39,6 +37,8 @@ def main(rounds: int, seconds: int, connections: str, only: str, writes: bool) -
     if shutil.which("wrk") is None:
         raise SystemExit("wrk makes the load, as it costs least: apt-get install wrk (or brew install wrk)")
     configure_logs("json", stream=Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115 - until the end
+    # The logs' own hook would hide what ends this program.
+    sys.excepthook = sys.__excepthook__
     chosen = [each for each in CONTENDERS if each.letter in only.split(",")]
     for each in chosen:
         if why := obstacle(each):
@@ -46,12 +46,12 @@ def main(rounds: int, seconds: int, connections: str, only: str, writes: bool) -
     counts = [int(count) for count in connections.split(",")]
     with tempfile.TemporaryDirectory(prefix="jumio-pipeline-bench-") as name:
         Path(name).chmod(0o711)
-        figures, machine = measure(Path(name), chosen, rounds=rounds, seconds=seconds, counts=counts)
-    machine["command"] = f"python -m tests.bench --rounds {rounds} --seconds {seconds} --connections {connections}"
+        figures, measured = measure(Path(name), chosen, rounds=rounds, seconds=seconds, counts=counts)
+    measured["command"] = f"python -m tests.bench --rounds {rounds} --seconds {seconds} --connections {connections}"
     titles = {each.letter: each.title for each in chosen}
-    Console(width=None if sys.stdout.isatty() else 140).print(Markdown(markdown(titles, figures, machine)))
+    Console(width=None if sys.stdout.isatty() else 140).print(Markdown(markdown(titles, figures, measured)))
     if writes:
-        write(RESULTS, titles, figures, machine)
+        write(RESULTS, titles, figures, measured)
     lost = [each for each in figures if each.kept is not None and each.kept < each.acknowledged]
     if lost:
         raise SystemExit(f"acknowledged and not there: {lost}")
@@ -76,7 +76,7 @@ def measure(
                         f"round {number}  ({each.letter})  {count:4} connections  {figure.rate:8,.0f}/s", err=True
                     )
                     figures.append(figure)
-        return figures, machine(postgres)
+        return figures, {**machine(), "Postgres": postgres}
 
 
 def run(contender: Contender, urls: ServiceUrls, log: Path, connections: int, seconds: int) -> Figure:
@@ -93,25 +93,6 @@ def run(contender: Contender, urls: ServiceUrls, log: Path, connections: int, se
     kept = None if before is None or after is None else after - before
     rate = acknowledged / found["seconds"]
     return Figure(contender.letter, connections, rate, found["p50_ms"], found["p99_ms"], acknowledged, kept)
-
-
-def machine(postgres: str) -> dict[str, str]:
-    """Where it was measured, and with what."""
-    cpu = next(
-        (
-            line.partition(":")[2].strip()
-            for line in Path("/proc/cpuinfo").read_text().splitlines()
-            if "model name" in line
-        ),
-        "",
-    )
-    names = ("uvicorn", "starlette", "psycopg", "celery", "redis", "cryptography")
-    found = [f"{name} {version(name)}" for name in names]
-    return {
-        "machine": f"{os.cpu_count()} x {cpu}, {platform.system()} {platform.release()}; load generator on it too",
-        "versions": ", ".join([f"Python {platform.python_version()}", f"Postgres {postgres}", *found]),
-        "date": datetime.now(UTC).strftime("%Y-%m-%d"),
-    }
 
 
 def free_port() -> int:
