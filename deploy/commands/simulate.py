@@ -3,6 +3,7 @@
 import json
 import shlex
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 
 import click
@@ -42,27 +43,28 @@ def command(
     """Play Jumio, for development: DNS, OAuth, retrieval API, images, and callbacks that may go wrong."""
     configure_logs()
 
-    def announce(environment: Mapping[str, str]) -> None:
-        lines = "".join(f"{name}={shlex.quote(value)}\n" for name, value in environment.items())
-        if env_file:
-            env_file.write_text(lines, encoding="utf-8")
-        click.echo(lines, nl=False)
-
     try:
         report = simulate(
             callback_url=callback_url,
             workflows=workflows,
             rate=rate,
-            faults=[part for part in faults.split(",") if part],
-            families=[part for part in families.split(",") if part],
+            faults=filter(None, faults.split(",")),
+            families=[*filter(None, families.split(","))],
             seed=seed,
             serve=serve,
             dns_port=dns_port,
             http_port=http_port,
             latency_seconds=latency,
-            announce=announce,
+            announce=partial(_announce, env_file),
         )
     except ValueError as error:
         raise click.BadParameter(str(error), param_hint="--faults or --families") from None
     if report:
         click.echo(json.dumps(report.as_dict(), default=str))
+
+
+def _announce(env_file: Path | None, environment: Mapping[str, str]) -> None:
+    lines = "".join(f"{name}={shlex.quote(value)}\n" for name, value in environment.items())
+    if env_file:
+        env_file.write_text(lines, encoding="utf-8")
+    click.echo(lines, nl=False)

@@ -246,15 +246,14 @@ def simulate(
     patience: float = 60.0,
     announce: Callable[[Mapping[str, str]], None] = lambda _environment: None,
 ) -> Report | None:
-    """Start a Jumio, say where it is, play, and with `serve` stay until SIGTERM or SIGINT.
+    """Start a Jumio, say where it is, play, and with `serve` stay until SIGTERM or SIGINT. Only from the main thread.
 
     `announce` gets the product's settings as soon as they are true. Nothing is posted before the callback URL takes
-    connections, for at most `patience` seconds; without a URL nothing is posted at all. Only from the main thread.
-    Raises ValueError for an unknown fault or family before anything is started.
+    connections, for at most `patience` seconds; without a URL nothing is posted at all. Raises ValueError for an
+    unknown fault or family before anything is started.
     """
-    rates, shares = parse_faults(faults), parse_families(families)
-    report = None
-    # Both signals interrupt whatever runs, and then everything stops in order.
+    rates, shares, report = parse_faults(faults), parse_families(families), None
+    # Both signals interrupt whatever runs; then everything stops in order.
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         with Simulator(
