@@ -4,7 +4,7 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; 
 BIN := .venv/bin
 PACKAGES := receiver workers schemas deploy tests
 
-.PHONY: help setup demo test crash-proof bench bench-lock check measure format lock clean
+.PHONY: help setup demo test crash-proof planted-defects bench bench-lock check measure format lock clean
 .DEFAULT_GOAL := help
 
 help: ## say what there is to make
@@ -27,6 +27,9 @@ test: check ## lint, types, import contracts, then every test
 
 crash-proof: setup ## kill, stop, cut and fill everything under load, ROUNDS times (SEED repeats an order, RATE a second)
 	@$(BIN)/python -m tests.crash_proof --rounds $(or $(ROUNDS),20) $(if $(SEED),--seed $(SEED)) $(if $(RATE),--rate $(RATE))
+
+planted-defects: setup ## plant each known defect in a copy of the project, and demand that its tests notice
+	@$(BIN)/python -m tests.planted $(if $(ONLY),--only "$(ONLY)")
 
 bench: setup .venv-bench/.installed ## the door against its floor and its peers; writes deploy/benchmarks (needs wrk)
 	@$(BIN)/python -m tests.bench $(BENCH)

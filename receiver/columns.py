@@ -11,6 +11,7 @@ from psycopg.abc import Buffer
 from psycopg.adapt import Dumper
 from psycopg.postgres import types
 from psycopg.pq import Format
+from uuid_utils import UUID
 
 from receiver.arrival import Row
 
@@ -34,9 +35,20 @@ class PackedDumper(Dumper):
         return obj
 
 
-def take_packed(connection: AsyncConnection[Any]) -> None:
-    """Let statements on the connection take what as_columns makes."""
+class UuidDumper(Dumper):
+    """psycopg knows Python's own; this one is made in a tenth of the time."""
+
+    format = Format.BINARY
+    oid = types["uuid"].oid
+
+    def dump(self, obj: UUID) -> Buffer:
+        return obj.bytes
+
+
+def take_rows(connection: AsyncConnection[Any]) -> None:
+    """Let statements on the connection take a row's members, and what as_columns makes of several."""
     connection.adapters.register_dumper(Packed, PackedDumper)
+    connection.adapters.register_dumper(UUID, UuidDumper)
 
 
 def as_columns(rows: Iterable[Row]) -> dict[str, Packed]:

@@ -178,8 +178,12 @@ class Inbox:
                 raise
 
     async def _insert(self, batch: Sequence[Waiting]) -> None:
-        columns = as_columns(waiting.row for waiting in batch)
-        await self._link.execute(query("callbacks", "insert_callbacks"), columns, then=partial(self._note_kept, batch))
+        then = partial(self._note_kept, batch)
+        if len(batch) == 1:
+            await self._link.execute(query("callbacks", "insert_callback"), batch[0].row._asdict(), then=then)
+        else:
+            columns = as_columns(waiting.row for waiting in batch)
+            await self._link.execute(query("callbacks", "insert_callbacks"), columns, then=then)
 
     def _note_kept(self, batch: Sequence[Waiting]) -> None:
         """It is committed: the answers first."""

@@ -8,7 +8,7 @@ from psycopg import AsyncConnection
 from psycopg.conninfo import conninfo_to_dict
 from psycopg.rows import TupleRow
 
-from receiver.columns import take_packed
+from receiver.columns import take_rows
 from schemas.sql.queries import query
 
 # The answer waits for 2.5 s: nothing on the server may go on much longer than that.
@@ -37,7 +37,7 @@ async def connect(database_url: str, *, application: str) -> AsyncConnection[Tup
         application_name=application,
         options=f"{asked_for} {_SESSION}".strip(),
     )
-    take_packed(connection)
+    take_rows(connection)
     return connection
 
 

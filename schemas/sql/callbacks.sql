@@ -17,6 +17,19 @@ FROM unnest(
 )
 ON CONFLICT (id) DO NOTHING;
 
+-- name: insert_callback
+-- As insert_callbacks, for one that comes alone: without arrays it is half the work for both sides.
+INSERT INTO pipeline.callbacks (
+    id, tenant, received_at, peer, client_address, source_evidence, bytes, sha256, sealed_body, sealed_head, state,
+    last_error, finished_at
+)
+VALUES (
+    %(id)b, %(tenant)s, %(received_at)b::timestamptz, %(peer)s::inet, %(client_address)s::inet,
+    %(source_evidence)s::jsonb, %(bytes)s, %(sha256)b, %(sealed_body)b, %(sealed_head)b, %(state)s::text, %(last_error)s,
+    CASE WHEN %(state)s::text IN ('parked', 'refused') THEN %(received_at)b::timestamptz END
+)
+ON CONFLICT (id) DO NOTHING;
+
 -- name: wake_relay
 -- A hint that work is due; the relay polls besides.
 SELECT pg_notify('pipeline_due', '');

@@ -3,6 +3,8 @@
 import json
 import random
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -82,6 +84,35 @@ def test_two_workers_at_once_write_one_verdict(hand: Hand, simulator: Simulator,
 
     assert len(view(hand.conn, "verdicts")) == 1
     assert {row["state"] for row in view(hand.conn, "callbacks")} == {"done"}
+
+
+def test_an_equal_reading_is_no_news(hand: Hand, simulator: Simulator) -> None:
+    [execution] = simulator.create(outcomes=["passed"])
+    hand.receive(callback(execution))
+    hand.run_until_idle()
+    # As if what was read before had been written otherwise, and had meant the same.
+    hand.conn.execute("UPDATE pipeline.reports SET digest = sha256('other')")
+
+    hand.receive(callback(execution, sent_at=NOW + timedelta(days=1)))
+    hand.run_until_idle()
+
+    assert hand.conn.execute("SELECT count(*) FROM pipeline.reports").fetchall() == [(2,)]
+    assert [row["version"] for row in view(hand.conn, "verdicts")] == [1]
+    assert "kyc.workflow.changed.v1" not in {row["type"] for row in view(hand.conn, "events")}
+
+
+def test_without_its_event_there_is_no_verdict(hand: Hand, simulator: Simulator) -> None:
+    [execution] = simulator.create(outcomes=["passed"])
+    callback_id = hand.receive(callback(execution))
+    with refused_events(hand.conn), pytest.raises(psycopg.errors.CheckViolation):
+        hand.work("callbacks", callback_id).run(hand.conn)
+    assert view(hand.conn, "verdicts") == view(hand.conn, "events") == []
+
+    hand.conn.execute("UPDATE pipeline.callbacks SET claimed_until = NULL")
+    hand.run_until_idle()
+
+    assert len(view(hand.conn, "verdicts")) == 1
+    assert "kyc.workflow.decided.v1" in {row["type"] for row in view(hand.conn, "events")}
 
 
 def test_a_corrected_result_is_a_new_version_and_a_changed_event(hand: Hand, simulator: Simulator) -> None:
@@ -210,3 +241,13 @@ def test_reports_are_kept_as_jumio_sent_them_and_only_sealed(hand: Hand, simulat
     assert first_name.encode() not in sealed
     [masked] = view(hand.conn, "identities")
     assert masked["first_name"] == first_name[0] + "***"
+
+
+@contextmanager
+def refused_events(conn: Connection) -> Iterator[None]:
+    """Postgres takes everything but an event."""
+    conn.execute("ALTER TABLE pipeline.events ADD CONSTRAINT none CHECK (false) NOT VALID")
+    try:
+        yield
+    finally:
+        conn.execute("ALTER TABLE pipeline.events DROP CONSTRAINT none")

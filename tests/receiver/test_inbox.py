@@ -5,6 +5,7 @@ import contextlib
 import hashlib
 import time
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -14,11 +15,13 @@ from structlog.testing import capture_logs
 from uuid_utils import uuid7
 
 from receiver.arrival import Arrival
+from receiver.columns import as_columns
 from receiver.inbox import ANSWER_SECONDS, Inbox
 from receiver.metrics import Metrics
 from receiver.postgres import DurabilityError, check_durability, connect
 from receiver.waiting import NotKeptError
 from schemas.sealing import KeyRing
+from schemas.sql.queries import query
 from tests.receiver.faults import frozen, role_setting, setting, terminate
 from tests.receiver.serving import KEYS
 
@@ -100,6 +103,28 @@ def test_one_rows_bad_data_does_not_refuse_its_neighbours(database: str) -> None
     asyncio.run(test())
 
     assert rows(database) == 5
+
+
+@pytest.mark.parametrize("state", ["stored", "parked", "refused", "unverified"])
+@pytest.mark.parametrize("peer", ["127.0.0.11", "2001:db8::7", None])
+def test_alone_or_among_others_a_row_is_the_same(database: str, state: str, peer: str | None) -> None:
+    error = "oversize: x" if state in {"parked", "refused"} else None
+    row = replace(arrival(peer=peer), state=state, last_error=error).sealed(RING)
+    rows = [row, row._replace(id=uuid7()), row._replace(id=uuid7())]
+
+    async def test() -> None:
+        connection = await connect(database, application="test")
+        await connection.execute(query("callbacks", "insert_callback"), rows[0]._asdict())
+        await connection.execute(query("callbacks", "insert_callbacks"), as_columns(rows[1:]))
+        await connection.close()
+
+    asyncio.run(test())
+
+    with psycopg.connect(database) as conn:
+        kept = conn.execute("SELECT to_jsonb(c) - 'id' - 'next_attempt_at' FROM pipeline.callbacks c").fetchall()
+    assert len(kept) == len(rows)
+    assert kept[0] == kept[1] == kept[2]
+    assert kept[0][0]["received_at"].startswith(row.received_at.strftime("%Y-%m-%dT%H:%M:%S.%f").rstrip("0"))
 
 
 def test_the_same_arrival_twice_is_one_row(database: str) -> None:

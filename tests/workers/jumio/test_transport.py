@@ -60,6 +60,16 @@ def test_cookies_are_never_sent_back(serve: Serve, http: Http) -> None:
     assert all("cookie" not in asked.headers for asked in server.asked)
 
 
+def test_a_redirect_is_not_followed(serve: Serve, http: Http) -> None:
+    elsewhere = serve(lambda _: [reply(200, b"{}")])
+    server = serve(lambda _: [reply(302, b"", location=f"{elsewhere.url}/stolen")])
+
+    with pytest.raises(JumioAnswerError):
+        ask(http, server)
+
+    assert elsewhere.asked == []
+
+
 STATUSES = [
     (201, JumioAnswerError), (204, JumioAnswerError), (301, JumioAnswerError), (307, JumioAnswerError),
     (400, JumioRefusedError), (401, JumioRefusedError), (403, JumioRefusedError), (404, JumioNotFoundError),
