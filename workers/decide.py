@@ -45,7 +45,7 @@ def reconcile(told: Report, confirmed: Report) -> Verdict:
         return verdict
     before = decide(told, "callback")
     differences = _differences(told, confirmed, before, verdict)
-    if not differences or _is_correction(told, confirmed):
+    if not differences or _is_correction(told, confirmed) or _says_less(told, confirmed):
         return verdict
     reasons = (
         Reason("callback", before.label),
@@ -82,6 +82,11 @@ def _is_another(told: Report, confirmed: Report, name: str) -> bool:
 
 def _is_correction(told: Report, confirmed: Report) -> bool:
     return told.said_at is not None and confirmed.said_at is not None and confirmed.said_at > told.said_at
+
+
+def _says_less(told: Report, confirmed: Report) -> bool:
+    """A callback may leave out the word on the document (protocol.md A.5), which the retrieval API then adds."""
+    return confirmed.status.startswith(f"{told.status}/")
 
 
 def _is_completion(told: Report, confirmed: Report, verdict: Verdict) -> bool:

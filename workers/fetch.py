@@ -7,7 +7,6 @@ from uuid import UUID
 import structlog
 from psycopg import Connection
 
-from schemas.callbacks import kyx
 from schemas.callbacks.callback import Callback, UnreadableCallbackError
 from schemas.callbacks.recognise import LEGACY, read_callback
 from schemas.report import Report
@@ -23,7 +22,9 @@ from workers.tools import Tools
 
 log = structlog.get_logger()
 
-_RANK = {status: rank for rank, status in enumerate(kyx.UNDERWAY)}
+# Of all generations, in the order of a journey.
+_WAY = ("INITIATED", "CREATED", "ACQUISITION_STARTED", "STARTED", "ACQUIRED", "PENDING")
+_RANK = {status: rank for rank, status in enumerate(_WAY)}
 # A face search that has not ended in a day will not.
 _READ_AGAIN_FOR = timedelta(days=1)
 _READ_AGAIN_SHARE = 0.1
@@ -66,7 +67,7 @@ def _read(conn: Connection, callback_id: UUID, row: store.Row, tools: Tools) -> 
     try:
         callback = read_callback(body)
     except UnreadableCallbackError as error:
-        note_drift(conn, row["tenant"], "unknown", [f"unreadable:{error.code}"], example=body)
+        note_drift(conn, row["tenant"], "unknown", error.oddities, example=body)
         raise
     store.change(
         conn,

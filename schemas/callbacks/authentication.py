@@ -6,20 +6,29 @@ from datetime import datetime
 from schemas.callbacks.callback import Callback, is_id
 from schemas.callbacks.consent import CONSENTING, objections
 from schemas.callbacks.family import Form, Host
-from schemas.callbacks.forms import UNDERWAY, as_object, first, raw_form, require_key, require_status, stage_of
-from schemas.callbacks.legacy_shapes import AUTHENTICATION
+from schemas.callbacks.forms import (
+    UNDERWAY,
+    as_object,
+    as_underway,
+    first,
+    raw_form,
+    require_key,
+    require_status,
+    stage_of,
+)
+from schemas.callbacks.legacy_shapes import AUTHENTICATION, EMBEDDED_AUTHENTICATION
 from schemas.callbacks.lenient import (
     CLASSIFIER,
     Object,
     Reader,
     UnreadableAnswerError,
     canonical,
-    distinct_parts,
-    numbered_parts,
     read_object,
     require_same,
     require_short,
 )
+from schemas.callbacks.netverify_checks import person_checks
+from schemas.callbacks.parts import distinct_parts, numbered_parts, shown_classifier
 from schemas.callbacks.shape import as_known
 from schemas.report import Check, Decision, Family, Outcome, Part, Report
 from schemas.verdict import Row
@@ -36,7 +45,7 @@ RESULTS: Mapping[str, tuple[Outcome, str]] = {
 _FIELDS = (
     "callBackType", "transactionReference", "enrollmentTransactionReference", "transactionResult", "transactionDate",
     "callbackDate", "scanSource", "idScanImageFace", "images", "livenessImages", "userReference",
-    "rejectReason", *CONSENTING,
+    "rejectReason", "identityVerification", *CONSENTING,
 )  # fmt: skip
 _LIVENESS = "LIVENESS_"
 
@@ -50,7 +59,7 @@ def recognises(form: Form) -> bool:
 def read(form: Form) -> Callback:
     key = require_key(form, "transactionreference")
     reader = Reader()
-    found = as_object(form, reader, fields=_FIELDS, embedded={})
+    found = as_object(form, reader, fields=_FIELDS, embedded=EMBEDDED_AUTHENTICATION)
     status = require_status(reader.word(found, "transactionResult"))
     said_at = reader.time(found, "callbackDate")
     told = _report(reader, found, key, status=status, raw=raw_form(form), said_at=said_at)
@@ -69,7 +78,8 @@ def report(documents: Mapping[str, bytes | None], key: str) -> Report:
     document = read_object(body, asked="authentication")
     shown = as_known(reader, document, AUTHENTICATION)
     require_same(reader, shown, "transactionReference", key)
-    status = require_short(reader.word(shown, "transactionResult"), asked="authentication")
+    word = as_underway(reader.word(shown, "transactionResult"))
+    status = require_short(word, asked="authentication")
     raw, said_at = canonical({"authentication": document}), reader.time(shown, "updatedAt")
     return _report(reader, shown, key, status=status, raw=raw, said_at=said_at)
 
@@ -95,7 +105,7 @@ def _report(reader: Reader, found: Object, key: str, *, status: str, raw: bytes,
     if status not in RESULTS and status not in UNDERWAY:
         reader.note("unknown_status", status)
     outcome, _ = RESULTS.get(status, ("warning", ""))
-    if outcome == "passed" and objections(reader, found):
+    if outcome == "passed" and (objections(reader, found) or _is_another_person(reader, found, key)):
         outcome = "warning"
     checked: Outcome = "not_executed" if outcome == "expired" else outcome
     return Report(
@@ -116,14 +126,22 @@ def _report(reader: Reader, found: Object, key: str, *, status: str, raw: bytes,
     )
 
 
+def _is_another_person(reader: Reader, found: Object, key: str) -> bool:
+    """No guide shows it here; where it is, it says of the same face what Netverify's says."""
+    if found.get("identityVerification") in (None, "", [], {}):
+        return False
+    return any(check.outcome != "passed" for check in person_checks(reader, found, key))
+
+
 def _parts(reader: Reader, found: Object, key: str) -> Iterator[Part]:
     """The callback names the face by its field, the retrieval API by a classifier."""
     for image in (*reader.images(found, "idScanImageFace"), *reader.images(found, "images")):
-        classifier = (image.classifier or "FACE").upper()
+        classifier = shown_classifier(image) or "FACE"
         if not CLASSIFIER.fullmatch(classifier):
             reader.note("not_classifier", "images")
             continue
-        if classifier != "FACE":
+        is_live = classifier.startswith(_LIVENESS)
+        if classifier != "FACE" and not is_live:
             reader.note("unknown_classifier", classifier)
-        yield Part(key, "SELFIE", classifier, image.offered)
+        yield Part(key, "FACEMAP" if is_live else "SELFIE", classifier, image.offered)
     yield from numbered_parts(reader, found, "livenessImages", Part(key, "FACEMAP", _LIVENESS, offered=True))

@@ -14,12 +14,17 @@ _ID = re.compile(r"[0-9A-Za-z-]{1,64}", re.ASCII)
 
 
 class UnreadableCallbackError(Exception):
-    """The bytes are not a callback that this version can read: which rule they break, and what was seen."""
+    """The bytes are not a callback that this version can read: which rule they break, what was seen, which family."""
 
     @property
     def code(self) -> str:
         """The rule, as one word: the reason that the callback is parked for."""
         return str(self.args[0])
+
+    @property
+    def oddities(self) -> tuple[str, ...]:
+        """As drift lists it."""
+        return (f"unreadable:{self.code}", *(f"unknown_family:{kind}" for kind in self.args[2:]))
 
     def __str__(self) -> str:
         return ": ".join(self.args)

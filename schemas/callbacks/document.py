@@ -3,9 +3,18 @@
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 
-from schemas.callbacks.callback import Callback, is_id
+from schemas.callbacks.callback import Callback, Stage, is_id
 from schemas.callbacks.family import Form, Host
-from schemas.callbacks.forms import UNDERWAY, as_object, first, raw_form, require_key, require_status, stage_of
+from schemas.callbacks.forms import (
+    UNDERWAY,
+    as_object,
+    as_underway,
+    first,
+    raw_form,
+    require_key,
+    require_status,
+    stage_of,
+)
 from schemas.callbacks.legacy_shapes import DOCUMENT, EMBEDDED_DOCUMENT, EXTRACTED
 from schemas.callbacks.lenient import (
     CLASSIFIER,
@@ -14,12 +23,12 @@ from schemas.callbacks.lenient import (
     Reader,
     UnreadableAnswerError,
     canonical,
-    distinct_parts,
     read_object,
     read_value,
     require_same,
     require_short,
 )
+from schemas.callbacks.parts import distinct_parts
 from schemas.callbacks.shape import as_known
 from schemas.report import Check, Decision, Family, Identity, Outcome, Part, Report
 from schemas.verdict import Row
@@ -54,7 +63,8 @@ def read(form: Form) -> Callback:
     said_at = reader.time(found, "timestamp")
     told = _report(reader, found, {}, key, raw=raw_form(form), said_at=said_at)
     known = {*STATUSES, told.status} if told.expired else STATUSES
-    return Callback(NAME, key, "", require_status(told.status), stage_of(told.status, known), said_at, told)
+    stage: Stage = stage_of(told.status, known) if told.final else "underway"
+    return Callback(NAME, key, "", require_status(told.status), stage, said_at, told)
 
 
 def reads(key: str) -> Mapping[str, str]:
@@ -69,11 +79,13 @@ def report(documents: Mapping[str, bytes | None], key: str) -> Report:
         require_same(reader, answer, "scanReference", key)
     state, data, pages = (shown.get(name, {}) for name in ("status", "data", "pages"))
     found = {"document": data.get("document"), "transaction": data.get("transaction")}
-    if not data:
-        ended = reader.word(state, "status")
-        if ended not in {*UNDERWAY, _FAILED}:
-            raise UnreadableAnswerError("data", "are not there, though the transaction has ended")
-        found["transaction"] = {"status": ended}
+    ended = as_underway(reader.word(state, "status"))
+    if not data and ended not in {*UNDERWAY, _FAILED}:
+        raise UnreadableAnswerError("data", "are not there, though the transaction has ended")
+    transaction = reader.object(found, "transaction")
+    if ended in UNDERWAY or not transaction.get("status"):
+        # What is not done is not done, whatever the data say already.
+        found["transaction"] = {**transaction, "status": ended}
     # The time of answering, beside the answers, is none at which the result changed.
     said_at = reader.time(reader.object(found, "transaction"), "updatedAt")
     result = _report(reader, found, pages, key, raw=canonical(answers), said_at=said_at)
@@ -99,7 +111,8 @@ def vocabulary() -> Iterator[Row]:
 
 def _report(reader: Reader, found: Object, pages: Object, key: str, *, raw: bytes, said_at: datetime | None) -> Report:
     transaction, document = reader.object(found, "transaction"), reader.object(found, "document")
-    ended, word = reader.word(transaction, "status") or "NO_STATUS", reader.word(document, "status")
+    ended = as_underway(reader.word(transaction, "status")) or "NO_STATUS"
+    word = reader.word(document, "status")
     status = f"{ended}/{word}" if word else ended
     outcome = _outcome(reader, ended, status)
     # A check knows four outcomes; what was not supported, or never came, was not looked at.

@@ -1,5 +1,6 @@
 """bytes -> form: urlencoded, as strict as it must be and as tolerant as it can be (protocol.md A.3)."""
 
+import json
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
@@ -9,7 +10,7 @@ from schemas.callbacks.callback import Stage, UnreadableCallbackError, is_id
 from schemas.callbacks.family import Form
 from schemas.callbacks.legacy_shapes import IMAGE
 from schemas.callbacks.lenient import LONGEST_STATUS, Object, Reader, canonical, read_value
-from schemas.callbacks.shape import Shape, as_known
+from schemas.callbacks.shape import Shape, as_known, note_word
 
 # The richest documented callback has some 70 fields; parse_qsl takes 2.6 s for a million of them.
 MOST_FIELDS = 1000
@@ -17,8 +18,9 @@ MOST_FIELDS = 1000
 LONGEST_VALUE = 256 * 1024
 # On the way to a result, in all of the older generations; the callback knows some, the retrieval API the others.
 UNDERWAY = frozenset({"PENDING", "INITIATED", "ACQUISITION_STARTED", "ACQUIRED", "CREATED", "STARTED"})
-# Fields that may come several times, each with another image, and also as name[].
+# Fields that may come several times, each with another image, and also as name[] or name[0].
 _IMAGES = frozenset({"livenessimages", "images", "idscanimage", "idscanimagebackside", "idscanimageface", "facemap"})
+_ENTRY = re.compile(r"\[[0-9]{0,4}\]\Z", re.ASCII)
 _ABSENT = frozenset({"", "N/A", "null"})
 _BAD_ESCAPE = re.compile(rb"%(?![0-9A-Fa-f]{2})")
 
@@ -41,7 +43,8 @@ def read_form(body: bytes) -> Fields:
     fields = Fields()
     for name, value in _pairs(body):
         key = name.lower() if name.isascii() else name  # the lower case of a Kelvin sign is a k
-        key = key.removesuffix("[]") if key.removesuffix("[]") in _IMAGES else key
+        bare = _ENTRY.sub("", key)
+        key = bare if bare in _IMAGES else key
         values = fields.get(key, ())
         fields.spelt.setdefault(key, name)
         if not values or (key in _IMAGES and value not in values):
@@ -51,7 +54,25 @@ def read_form(body: bytes) -> Fields:
     return fields
 
 
-def as_object(form: Form, reader: Reader, *, fields: Sequence[str], embedded: Mapping[str, Shape]) -> Object:
+def form_of(document: Object) -> Fields:
+    """The same fields as members of a JSON object. Raises UnreadableCallbackError as read_form does."""
+    fields = Fields()
+    for name, value in document.items():
+        key = name.lower() if name.isascii() else name
+        several = value if key in _IMAGES and isinstance(value, list) else [value]
+        try:
+            texts = tuple(each if isinstance(each, str) else json.dumps(each) for each in several if each is not None)
+        except RecursionError:
+            raise UnreadableCallbackError("depth", "nested too deeply") from None
+        if texts and fields.setdefault(key, texts) != texts:
+            raise UnreadableCallbackError("duplicate_keys", "a field came twice, with two values")
+        fields.spelt.setdefault(key, name)
+    return fields
+
+
+def as_object(
+    form: Form, reader: Reader, *, fields: Sequence[str], embedded: Mapping[str, Shape | frozenset[str]]
+) -> Object:
     """The known fields under their documented names, JSON inside of them parsed; the others are noted by name.
 
     JSON that cannot be read stays the text that it is: of no use, and not the same as absent.
@@ -89,7 +110,12 @@ def require_key(form: Form, name: str) -> str:
 def require_status(status: str | None) -> str:
     if not status or len(status) > LONGEST_STATUS:
         raise UnreadableCallbackError("shape", "a status should be a short text")
-    return status
+    return as_underway(status) or status
+
+
+def as_underway(word: str | None) -> str | None:
+    """A word for "not done" in any case is that word: or it would come to a verdict, as unknown ones do."""
+    return word.upper() if word and word.upper() in UNDERWAY else word
 
 
 def stage_of(status: str, known: Collection[str]) -> Stage:
@@ -125,8 +151,11 @@ def _spelt(form: Form) -> dict[str, str]:
     return form.spelt if isinstance(form, Fields) else {name: name for name in form}
 
 
-def _value(reader: Reader, name: str, values: Sequence[str], known: Shape | None) -> Any:  # noqa: ANN401 - any JSON
+def _value(reader: Reader, name: str, values: Sequence[str], known: Shape | frozenset[str] | None) -> Any:  # noqa: ANN401 - any JSON
     """A text, or what the JSON in it says; a list of images comes as JSON, repeated, or both."""
+    if isinstance(known, frozenset):
+        note_word(reader, name, values[0], known)
+        known = None
     if name.lower() not in _IMAGES:
         return _parsed(reader, name, values[0], known)
     found = [_parsed(reader, name, value, None) for value in values]

@@ -1,6 +1,7 @@
 """The members and the open vocabularies of KYX documents (protocol.md A.2, D.1 to D.4): unknown ones are only noted."""
 
-from schemas.callbacks.shape import ANY, Shape, shape
+from schemas.callbacks.legacy_shapes import GENDERS
+from schemas.callbacks.shape import ANY, Shape, shape, words
 
 _ACCOUNT = shape("id href")
 CALLBACK = shape(
@@ -14,26 +15,30 @@ _DATE_PARTS = shape("year month day")
 _EXTRACTED = shape(
     """
     type subType issuingCountry firstName lastName dateOfBirth expiryDate issuingDate documentNumber state
-    personalNumber optionalMrzField1 optionalMrzField2 issuingAuthority issuingPlace curp gender nationality
+    personalNumber optionalMrzField1 optionalMrzField2 issuingAuthority issuingPlace curp nationality
     placeOfBirth taxNumber cpf
     registrationNumber mothersName fathersName personalIdentificationNumber rgNumber voterIdNumber issuingNumber
     passportNumber durationOfStay numberOfEntries visaCategory dni pesel laborIdentificationNumber documentCopy
     residentPermitType residentPermitRemarks documentIdentificationNumber citizenship maritalStatus religion currentAge
-    lastNameAtBirth remarks disability
+    lastNameAtBirth remarks
     """,
+    gender=GENDERS,
+    disability=words("YES NO"),
     address=shape("line1 line2 line3 line4 line5 country postalCode subdivision city formattedAddress"),
     dlCategories=shape("category issueDate expiryDate isReadable availability"),
     expiryDateParts=_DATE_PARTS,
     dateOfBirthParts=_DATE_PARTS,
     issuingDateParts=_DATE_PARTS,
 )
-_SEARCH = shape("searchDate searchStatus searchId searchReference searchResultUrl searchResults")
+_SEARCHED = words("DONE SUCCESS NOT_DONE PENDING ERROR")
+_METHODS = words("IPROOV_STANDARD IPROOV_PREMIUM JUMIO_STANDARD")
+_SEARCH = shape("searchDate searchId searchReference searchResultUrl searchResults", searchStatus=_SEARCHED)
 # What is beside the decision; a capability that is not here is known to bring nothing of its own.
 _DATA: dict[str, Shape] = {
-    "liveness": shape("type predictedAge ageConfidenceRange validFaceMapForAuthentication"),
-    "similarity": shape("similarity"),
-    "authentication": shape("type validFaceMapForAuthentication"),
-    "imageChecks": shape("", faceSearchFindings=shape("status findings")),
+    "liveness": shape("predictedAge ageConfidenceRange validFaceMapForAuthentication", type=_METHODS),
+    "similarity": shape("", similarity=words("MATCH NO_MATCH NOT_MATCH NOT_POSSIBLE")),
+    "authentication": shape("validFaceMapForAuthentication", type=_METHODS),
+    "imageChecks": shape("", faceSearchFindings=shape("findings", status=_SEARCHED)),
     "extraction": _EXTRACTED,
     "watchlistScreening": _SEARCH,
 }

@@ -1,7 +1,13 @@
 """The members of what the older generations post and serve (protocol.md A.3 to A.6, C.7)."""
 
-from schemas.callbacks.shape import ANY, shape
+from collections.abc import Mapping
 
+from schemas.callbacks.shape import ANY, Shape, shape, words
+
+GENDERS = words("M F X")
+_YES_NO = words("YES NO NOT_READABLE")
+_SOURCES = words("WEB WEB_CAM WEB_UPLOAD API SDK REDIRECT REDIRECT_CAM REDIRECT_UPLOAD")
+_PAPER_SOURCES = words("DOC_UPLOAD DOC_API DOC_SDK")
 SEARCHES = ("addressValidation", "proofOfResidency", "personalNumberValidation")
 _ADDRESS = shape(
     """
@@ -23,7 +29,7 @@ _ADDITIONAL_CHECKS = dict.fromkeys((*SEARCHES, "watchlistScreening", "faceSearch
 _DL_CATEGORIES = shape("category issueDate expiryDate isReadable availability")
 
 # JSON in the fields of a Netverify callback.
-EMBEDDED = {
+EMBEDDED: Mapping[str, Shape | frozenset[str]] = {
     "identityVerification": _IDENTITY_VERIFICATION,
     "rejectReason": _REJECT_REASON,
     "additionalChecks": _ADDITIONAL_CHECKS,
@@ -32,6 +38,12 @@ EMBEDDED = {
     "expiryDateParts": _DATE_PARTS,
     "dateOfBirthParts": _DATE_PARTS,
     "issuingDateParts": _DATE_PARTS,
+    # Words, which are as open as Jumio likes.
+    "gender": GENDERS,
+    "idScanSource": _SOURCES,
+    "dlCarPermission": _YES_NO,
+    "disability": _YES_NO,
+    "presetIdType": words("PASSPORT DRIVING_LICENSE ID_CARD VISA"),
 }
 
 IMAGE = shape("classifier href")
@@ -46,11 +58,11 @@ SCAN = {
         document=shape(
             """
             status type subType idSubtype issuingCountry firstName lastName dob originDob number expiry issuingDate
-            usState personalNumber optionalData1 optionalData2 gender dlCarPermission nationality dni curp cpf taxNumber
+            usState personalNumber optionalData1 optionalData2 nationality dni curp cpf taxNumber
             registrationNumber mothersName fathersName personalIdentificationNumber rgNumber voterIdNumber issuingNumber
             passportNumber durationOfStay numberOfEntries visaCategory issuingAuthority issuingPlace placeOfBirth
             residentPermitType residentPermitRemarks documentIdentificationNumber citizenship maritalStatus religion
-            lastNameAtBirth remarks disability presetCountry presetIdType pesel laborIdentificationNumber
+            lastNameAtBirth remarks presetCountry presetIdType pesel laborIdentificationNumber
             """,
             address=_ADDRESS,
             idAddress=_ADDRESS,
@@ -58,12 +70,16 @@ SCAN = {
             expiryDateParts=_DATE_PARTS,
             dateOfBirthParts=_DATE_PARTS,
             issuingDateParts=_DATE_PARTS,
+            gender=GENDERS,
+            dlCarPermission=_YES_NO,
+            disability=_YES_NO,
         ),
         transaction=shape(
             """
-            status source date updatedAt clientIp customerId merchantScanReference merchantReportingCriteria
+            status date updatedAt clientIp customerId merchantScanReference merchantReportingCriteria
             firstAttemptDate
-            """
+            """,
+            source=_SOURCES,
         ),
         verification=shape(
             """
@@ -82,25 +98,37 @@ SCAN = {
 AUTHENTICATION = shape(
     """
     timestamp updatedAt callBackType transactionReference enrollmentTransactionReference transactionResult
-    transactionDate callbackDate scanSource userReference
+    transactionDate callbackDate userReference
     """,
+    scanSource=_SOURCES,
+    identityVerification=_IDENTITY_VERIFICATION,
     idScanImageFace=IMAGE,
     images=IMAGE,
     livenessImages=IMAGE,
 )
 
+EMBEDDED_AUTHENTICATION: Mapping[str, Shape | frozenset[str]] = {
+    "identityVerification": _IDENTITY_VERIFICATION,
+    "scanSource": _SOURCES,
+}
+
 _EXTRACTED = """
     firstName lastName name accountNumber pan issueDate expiryDate ssn signatureAvailable swiftCode dueDate
     cardNumberLastFourDigits dateOfBirth
 """
-EXTRACTED = shape(_EXTRACTED, address=_ADDRESS)
+# Inside of the retrieval API's text the address is not an object of its own.
+EXTRACTED = shape(
+    f"{_EXTRACTED} addressFormat line1 line2 countryCode postalCode city subdivision signaturePresent", address=_ADDRESS
+)
 _DOCUMENT = shape(
     "status country type customDocumentCode",
     images=IMAGE,
     originalDocument=IMAGE,
     extractedData=shape(_EXTRACTED, address=_ADDRESS, extractedData=EXTRACTED),
 )
-_TRANSACTION = shape("date status source merchantScanReference customerId merchantReportingCriteria clientIp updatedAt")
+_TRANSACTION = shape(
+    "date status merchantScanReference customerId merchantReportingCriteria clientIp updatedAt", source=_PAPER_SOURCES
+)
 # JSON in the fields of a Document Verification callback.
 EMBEDDED_DOCUMENT = {"transaction": _TRANSACTION, "document": _DOCUMENT}
 DOCUMENT = {

@@ -3,15 +3,13 @@
 import json
 import math
 import re
-from collections.abc import Collection, Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal, InvalidOperation
-from itertools import count
 from typing import Any, NoReturn
 
 from schemas.callbacks.callback import is_id, read_time
-from schemas.report import Part
 
 Object = dict[str, Any]
 
@@ -25,6 +23,7 @@ _MOST_ODDITIES = 50
 _MEMBER = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 # The last part of an address, before any query: the number of a page or of a liveness image.
 _NUMBER = re.compile(r"[^?#]*/([0-9]{1,4})/?(?:[?#].*)?", re.DOTALL)
+_NAME = re.compile(r"[^?#]*/([A-Za-z]{1,64})/?(?:[?#].*)?", re.DOTALL)
 _MISSPELT = {"UNKOWN": "UNKNOWN", "DRIVING LICENSE": "DRIVING_LICENSE"}
 # Postgres text holds no NUL, and UTF-8 no half of a surrogate pair.
 _UNHOLDABLE = re.compile("[\0\ud800-\udfff]")
@@ -72,11 +71,13 @@ def canonical(document: Object) -> bytes:
 
 @dataclass(frozen=True)
 class Image:
-    """One entry of a list of images; `number` is what its address ends in. The address itself is never used."""
+    """One entry of a list of images. The address is never used but for what it ends in: a number, or a name."""
 
     classifier: str | None
     number: int | None
     offered: bool
+    name: str | None = None
+    in_series: bool = False
 
 
 class Reader:
@@ -178,7 +179,14 @@ class Reader:
             self.note("no_image", member)
             return None
         number = _NUMBER.fullmatch(href or "")
-        return Image(classifier, int(number[1]) if number else None, offered=href is not None)
+        name = _NAME.fullmatch(href or "")
+        return Image(
+            classifier,
+            int(number[1]) if number else None,
+            offered=href is not None,
+            name=name[1] if name else None,
+            in_series="/liveness/" in (href or ""),
+        )
 
     def time(self, parent: Object, member: str) -> datetime | None:
         value = parent.get(member)
@@ -201,6 +209,24 @@ class Reader:
         return number.quantize(Decimal("0.01")) + 0  # adding 0 makes 0.00 of -0.00
 
 
+def anywhere(document: object, member: str) -> Iterator[Any]:
+    """Every value under a name, at any depth and in any spelling; walked without recursion."""
+    waiting = [document]
+    while waiting:
+        part = waiting.pop()
+        if isinstance(part, dict):
+            yield from (value for name, value in part.items() if name.lower() == member.lower())
+            waiting.extend(part.values())
+        elif isinstance(part, list):
+            waiting.extend(part)
+
+
+def is_searching(document: object) -> bool:
+    """Whether Jumio still compares the face with those of others, which may add a finding later (protocol.md C.5)."""
+    words = [word for found in anywhere(document, "faceSearchFindings") for word in anywhere(found, "status")]
+    return any(isinstance(word, str) and word.strip().upper() == "PENDING" for word in words)
+
+
 def require_same(reader: Reader, document: Object, member: str, key: str) -> None:
     """Raises ForeignAnswerError where the document names another transaction."""
     shown = document.get(member)
@@ -215,29 +241,6 @@ def require_short(status: str | None, *, asked: str) -> str:
     if status is None or len(status) > LONGEST_STATUS:
         raise UnreadableAnswerError(asked, "has no status, or one that is no word")
     return status
-
-
-def numbered_parts(reader: Reader, document: Object, member: str, template: Part) -> list[Part]:
-    """Numbered as their addresses are, which come in any order; an address without a number gets one that is free."""
-    found = reader.images(document, member)
-    numbers = {image.number for image in found}
-    if None in numbers:
-        reader.note("no_number", member)
-    free = (number for number in count(1) if number not in numbers)
-    return [
-        replace(
-            template,
-            classifier=f"{template.classifier}{next(free) if image.number is None else image.number}",
-            offered=image.offered,
-        )
-        for image in found
-    ]
-
-
-def distinct_parts(parts: Iterable[Part]) -> tuple[Part, ...]:
-    """One of a kind, offered if any of them was; in one order, however they came."""
-    found = {part.classifier: part for part in sorted(parts, key=lambda part: part.offered)}
-    return tuple(sorted(found.values(), key=lambda part: part.classifier))
 
 
 def tidy(text: str) -> str:

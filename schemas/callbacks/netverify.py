@@ -7,28 +7,38 @@ from itertools import product
 from schemas.callbacks.callback import Callback, is_id
 from schemas.callbacks.consent import CONSENTING, objections
 from schemas.callbacks.family import Form, Host
-from schemas.callbacks.forms import UNDERWAY, as_object, first, raw_form, require_key, require_status, stage_of
+from schemas.callbacks.forms import (
+    UNDERWAY,
+    as_object,
+    as_underway,
+    first,
+    raw_form,
+    require_key,
+    require_status,
+    stage_of,
+)
 from schemas.callbacks.legacy_shapes import EMBEDDED, SCAN
 from schemas.callbacks.lenient import (
     CLASSIFIER,
     Object,
     Reader,
     UnreadableAnswerError,
+    anywhere,
     canonical,
-    distinct_parts,
-    numbered_parts,
+    is_searching,
     read_object,
     require_same,
     require_short,
 )
 from schemas.callbacks.netverify_checks import (
+    SIGNS,
     SIMILARITIES,
     additional_checks,
-    is_searching,
     person_checks,
-    reject_reasons,
 )
+from schemas.callbacks.netverify_reasons import reject_reasons
 from schemas.callbacks.netverify_words import FIELDS, RENAMED, SUBTYPES, TYPES
+from schemas.callbacks.parts import distinct_parts, numbered_parts, shown_classifier
 from schemas.callbacks.shape import as_known
 from schemas.report import Check, Decision, Family, Identity, Outcome, Part, Report
 from schemas.verdict import Row
@@ -60,7 +70,7 @@ _IMAGE_FIELDS = (("idScanImage", "FRONT"), ("idScanImageBackside", "BACK"), ("id
 _CATEGORIES = {"FACE": "SELFIE", "FACEMAP": "FACEMAP"}
 _CLASSIFIERS = frozenset({"FRONT", "BACK", "FACE", "FACEMAP"})
 _LIVENESS = "LIVENESS_"
-_ELSEWHERE = ("identityVerification", "rejectReason", "additionalChecks", "similarityDecision")
+_ELSEWHERE = ("identityVerification", "rejectReason", "additionalChecks", "similarityDecision", "similarityScore")
 
 
 def recognises(form: Form) -> bool:
@@ -73,7 +83,7 @@ def read(form: Form) -> Callback:
     key = require_key(form, "jumioidscanreference")
     reader = Reader()
     found = as_object(form, reader, fields=FIELDS, embedded=EMBEDDED)
-    if reader.word(found, "verificationStatus") is None and reader.word(found, "idScanStatus") in UNDERWAY:
+    if reader.word(found, "verificationStatus") is None and as_underway(reader.word(found, "idScanStatus")) in UNDERWAY:
         # What performNetverify sends between its steps is nowhere published.
         found["verificationStatus"] = found["idScanStatus"]
     status = require_status(reader.word(found, "verificationStatus"))
@@ -134,6 +144,9 @@ def vocabulary() -> Iterator[Row]:
             yield Row(NAME, status, besides, _conclude(outcome, (alike, alive)), "")
         doubt = _conclude(outcome, (Check("additionalChecks", (), "rejected", ""),))
         yield Row(NAME, status, "an additional check with a hit, a no or an unknown word", doubt, _ADDITIONAL_REMARK)
+        yield Row(
+            NAME, status, f"{' or '.join(SIGNS)} alone", "warning", "Jumio looked at the person, and says too little."
+        )
         yield Row(NAME, status, "a rejectReason", "warning", "It contradicts itself.")
         for member, words in CONSENTING.items():
             besides = f"{member} that is none of {', '.join(sorted(words))}"
@@ -175,7 +188,7 @@ def _report(
         identities=() if identity == Identity() else (identity,),
         parts=distinct_parts(parts),
         reasons=reject_reasons(reader, found),
-        provisional=is_searching(reader, found),
+        provisional=is_searching(found.get("additionalChecks")),
         said_at=said_at,
         oddities=reader.oddities,
     )
@@ -224,13 +237,14 @@ def _told_parts(reader: Reader, found: Object, key: str) -> Iterator[Part]:
 
 def _shown_parts(reader: Reader, data: Object, images: Object, key: str) -> Iterator[Part]:
     for image in (*reader.images(images, "images"), *reader.images(data, "facemap")):
-        classifier = (image.classifier or "").upper()
+        classifier = shown_classifier(image)
         if not CLASSIFIER.fullmatch(classifier):
             reader.note("not_classifier", "images")
             continue
-        if classifier not in _CLASSIFIERS:
+        is_live = classifier.startswith(_LIVENESS)
+        if classifier not in _CLASSIFIERS and not is_live:
             reader.note("unknown_classifier", classifier)
-        yield Part(key, _CATEGORIES.get(classifier, "ID"), classifier, image.offered)
+        yield Part(key, "FACEMAP" if is_live else _CATEGORIES.get(classifier, "ID"), classifier, image.offered)
     yield from numbered_parts(reader, images, "livenessImages", Part(key, "FACEMAP", _LIVENESS, offered=True))
 
 
@@ -240,13 +254,15 @@ def _renamed(reader: Reader, data: Object) -> Object:
     found = {new: part[old] for member, part in parts.items() for old, new in RENAMED[member].items() if old in part}
     for member in _ELSEWHERE:
         # Wherever it is: what is said of the person must not be missed. Two of them are one that cannot be read.
-        shown = [part[member] for part in (data, *parts.values()) if part.get(member) not in (None, "", [], {})]
+        shown: list[object] = []
+        for value in anywhere(data, member):
+            if value not in (None, "", [], {}, *shown):
+                shown.append(value)
         if shown:
             found[member] = shown[0] if len(shown) == 1 else shown
-    verification = data.get("verification")
-    if verification and not isinstance(verification, dict):
+    if data.get("verification") and not parts["verification"]:
         # What cannot be read is not the same as a person check that was off.
-        found["identityVerification"] = verification
+        found["identityVerification"] = data["verification"]
     return found
 
 
@@ -255,7 +271,7 @@ def _shown_status(reader: Reader, state: Object, found: Object) -> str:
 
     Raises UnreadableAnswerError where it has ended and there is none: then the data are still to come, or gone.
     """
-    ended, status = reader.word(state, "status"), reader.word(found, "verificationStatus")
+    ended, status = as_underway(reader.word(state, "status")), reader.word(found, "verificationStatus")
     if ended in UNDERWAY:
         return ended
     if ended not in _ENDED:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from schemas.callbacks.legacy_shapes import SEARCHES
 from schemas.callbacks.lenient import Object, Reader, tidy
-from schemas.report import Check, Detail, Outcome, Reason
+from schemas.report import Check, Outcome
 
 SIMILARITIES: Mapping[str, Outcome] = {
     "MATCH": "passed",
@@ -22,18 +22,18 @@ _ANSWERS: Mapping[str, Outcome] = {
 }
 # Two words for one thing (protocol.md D.5).
 _DONE = frozenset({"DONE", "SUCCESS"})
-_CODES = (
-    "100 102 103 104 105 106 107 108 109 110 111 112 113 114 115 116 118 200 201 202 205 206 207 208 209 210 211 213 "
-    "214 300"
-)
-_REJECT_CODES = frozenset(_CODES.split())
+# What is there only where Jumio looked at the person; alone it is not the match and the life that an approval needs.
+SIGNS = ("idFaceMatch", "idFaceLiveness", "similarityScore", "similarityDecision")
 
 
 def person_checks(reader: Reader, found: Object, key: str) -> list[Check]:
     """None where the person check was off; where it cannot be read, a person has to look."""
     value = found.get("identityVerification")
     if value in (None, "", [], {}):
-        return []
+        signs = [member for member in SIGNS if found.get(member) not in (None, "", "N/A", [], {})]
+        for member in signs:
+            reader.note("alone", member)
+        return [Check("similarity", (key,), "warning", "NO_SIMILARITY")] if signs else []
     entries = reader.objects(found, "identityVerification")
     if len(entries) != 1:
         return [Check("similarity", (key,), "warning", "UNREADABLE")]
@@ -75,17 +75,16 @@ def additional_checks(reader: Reader, found: Object, key: str) -> list[Check]:
     return [
         Check(tidy(name), (key,), *_additional(reader, name, entry))
         for name in value
-        for entry in reader.objects(value, name)
+        for entry in _entries(reader, value, name)
     ]
 
 
-def is_searching(reader: Reader, found: Object) -> bool:
-    """Whether Jumio still compares the face with those of others, which may add a finding later."""
-    checks = reader.object(found, "additionalChecks") if isinstance(found.get("additionalChecks"), dict) else {}
-    return any(
-        (reader.word(entry, "status") or "").upper() == "PENDING"
-        for entry in reader.objects(checks, "faceSearchFindings")
-    )
+def _entries(reader: Reader, checks: Object, name: str) -> list[Object]:
+    """The entries of a check; one that says nothing where it cannot be read, which is not the same as absent."""
+    found, value = reader.objects(checks, name), checks[name]
+    several = value if isinstance(value, list) else [value]
+    unread = [entry for entry in several if not isinstance(entry, dict) and entry not in (None, "", "N/A")]
+    return [*found, {}] if unread else found
 
 
 def _additional(reader: Reader, name: str, entry: Object) -> tuple[Outcome, str]:
@@ -128,24 +127,3 @@ def _face_search(reader: Reader, entry: Object) -> tuple[Outcome, str]:
         return "warning", status
     # A text where there is one, a list of several, left out where there is none.
     return ("passed", "OK") if entry.get("findings") in (None, "", [], "N/A") else ("warning", "REPEATED_FACE")
-
-
-def reject_reasons(reader: Reader, found: Object) -> tuple[Reason, ...]:
-    """The same from an object, a list or nothing, with details that are an object, a list, empty or left out."""
-    return tuple(_reason(reader, entry) for entry in reader.objects(found, "rejectReason") if entry)
-
-
-def _reason(reader: Reader, entry: Object) -> Reason:
-    code = reader.word(entry, "rejectReasonCode")
-    if code not in _REJECT_CODES:
-        reader.note("unknown_word" if code else "no_word", "rejectReasonCode")
-    details = [
-        Detail(reader.word(detail, "detailsCode") or "", reader.word(detail, "detailsDescription") or "")
-        for detail in reader.objects(entry, "rejectReasonDetails")
-    ]
-    return Reason(
-        check="document",
-        label=reader.word(entry, "rejectReasonDescription") or code or "NO_LABEL",
-        code=code,
-        details=tuple(detail for detail in details if detail.code or detail.label),
-    )

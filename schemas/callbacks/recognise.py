@@ -7,7 +7,7 @@ from typing import Any, Protocol
 from schemas.callbacks import authentication, document, kyx, netverify
 from schemas.callbacks.callback import Callback, UnreadableCallbackError
 from schemas.callbacks.family import LegacyFamily
-from schemas.callbacks.forms import Fields, read_form
+from schemas.callbacks.forms import Fields, first, form_of, read_form
 from schemas.callbacks.strict_json import read_json
 from schemas.report import Family
 from schemas.verdict import Row
@@ -28,6 +28,7 @@ LEGACY: Mapping[Family, LegacyFamily] = {family.NAME: family for family in FORM_
 # Byte order marks; of UTF-32 too, which begins with the same.
 _UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 _BLANK = b" \t\r\n\xef\xbb\xbf"
+_KIND = re.compile(r"[A-Z][A-Z0-9_]{0,63}", re.ASCII)
 # A member of a member, in brackets or behind a dot.
 _INNER = re.compile(r"(workflowexecution|account)(?:\[|\.)([a-z]+)\]?", re.ASCII)
 
@@ -40,25 +41,38 @@ def read_callback(body: bytes) -> Callback:
     if start.startswith(_UTF_16) or b"\0" in start[:4]:
         raise UnreadableCallbackError("encoding", "UTF-16 or UTF-32, where UTF-8 is the rule")
     if start[:1] in b"{[":
-        return _read_kyx(start)
+        return _read_json(start)
     form = read_form(start)
-    for family in FORM_FAMILIES:
-        if family.recognises(form):
-            return family.read(form)
+    if callback := _read_fields(form):
+        return callback
     members = _members(form)
     if kyx.recognises(members):
         return kyx.read(members)
     text = _json_of(form)
     if text is not None:
-        return _read_kyx(text.encode())
-    raise UnreadableCallbackError("family", "a form of no family that this version knows")
+        return _read_json(text.encode())
+    raise UnreadableCallbackError("family", "a form of no family that this version knows", *_kind(form))
 
 
-def _read_kyx(body: bytes) -> Callback:
+def _read_json(body: bytes) -> Callback:
+    """The present generation; or an older one whose form came as JSON, as it was the other way round in 2021."""
     found = read_json(body)
-    if not kyx.recognises(found):
-        raise UnreadableCallbackError("family", "JSON of no family that this version knows")
-    return kyx.read(found)
+    if kyx.recognises(found):
+        return kyx.read(found)
+    form = form_of(found) if isinstance(found, dict) else Fields()
+    if callback := _read_fields(form):
+        return callback
+    raise UnreadableCallbackError("family", "JSON of no family that this version knows", *_kind(form))
+
+
+def _read_fields(form: Fields) -> Callback | None:
+    return next((family.read(form) for family in FORM_FAMILIES if family.recognises(form)), None)
+
+
+def _kind(form: Fields) -> list[str]:
+    """What Jumio calls the family, if that is like a word of Jumio's."""
+    kind = first(form, "callbacktype")
+    return [kind] if _KIND.fullmatch(kind) else []
 
 
 def _json_of(form: Fields) -> str | None:

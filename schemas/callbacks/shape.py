@@ -6,13 +6,25 @@ from typing import Any
 from schemas.callbacks.lenient import Object, Reader
 
 # A member -> the shape of what is in it; None where nobody looks further. ANY: names that are data themselves.
-Shape = Mapping[str, "Shape | None"]
+# A set: the words that are known there.
+Shape = Mapping[str, "Shape | frozenset[str] | None"]
 ANY = "*"
 
 
-def shape(members: str, /, **inside: Shape) -> Shape:
+def shape(members: str, /, **inside: Shape | frozenset[str]) -> Shape:
     """Members with nothing in them that is known, and those with something."""
     return dict.fromkeys(members.split()) | inside
+
+
+def words(known: str) -> frozenset[str]:
+    return frozenset(known.split())
+
+
+def note_word(reader: Reader, member: str, value: object, known: frozenset[str]) -> None:
+    """By its member: the word itself could be a person's."""
+    word = value.strip().upper().replace("-", "_") if isinstance(value, str) else ""
+    if word not in {"", "N/A", *known}:
+        reader.note("unknown_word", member)
 
 
 def as_known(reader: Reader, document: Object, known: Shape) -> Object:
@@ -26,7 +38,11 @@ def as_known(reader: Reader, document: Object, known: Shape) -> Object:
         member = spelt.get(name.lower(), name) if name.isascii() else name
         if member not in known and ANY not in known:
             reader.note("unknown_member", name)
-        inner = _inside(reader, value, known.get(member, known.get(ANY)))
+        below = known.get(member, known.get(ANY))
+        if isinstance(below, frozenset):
+            note_word(reader, member, value, below)
+            below = None
+        inner = _inside(reader, value, below)
         if found.setdefault(member, inner) != inner:
             raise ValueError("a member in two spellings, with two values")
     return found

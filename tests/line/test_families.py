@@ -8,6 +8,7 @@ import pytest
 from psycopg import Connection
 from pydantic import SecretStr
 
+from deploy.requeue import requeue_parked
 from deploy.simulator.mix import Family
 from deploy.simulator.run import Simulator
 from schemas.settings import Settings
@@ -92,3 +93,31 @@ def netverify(status: str, sent_at: datetime) -> bytes:
         "callbackDate": moment,
     }
     return urlencode(fields).encode()
+
+
+@pytest.mark.parametrize("final", ["DENIED_FRAUD", "APPROVED_VERIFIED", "NO_ID_UPLOADED"])
+def test_a_word_on_the_way_shows_how_far_it_is_and_takes_nothing_back(bare_hand: Hand, final: str) -> None:
+    shown = []
+    for minute, status in enumerate(("CREATED", "INITIATED", "started", "PENDING", "ACQUIRED", final, "pending")):
+        bare_hand.receive(netverify(status, NOW + timedelta(minutes=minute)))
+        bare_hand.run_until_idle()
+        [workflow] = view(bare_hand.conn, "workflows")
+        shown.append(workflow["status"])
+
+    assert shown == ["CREATED", "CREATED", "STARTED", "PENDING", "PENDING", final, final]
+    assert (workflow["label"], workflow["verdict_version"]) == (final, 1)
+    assert {row["state"] for row in view(bare_hand.conn, "callbacks")} == {"done"}
+
+
+def test_what_an_older_release_could_not_read_is_read_when_it_is_requeued(bare_hand: Hand) -> None:
+    callback_id = bare_hand.receive(netverify("DENIED_FRAUD", NOW))
+    bare_hand.conn.execute(
+        "UPDATE pipeline.callbacks SET state = 'parked', finished_at = now(), last_error = 'family: x' WHERE id = %s",
+        [callback_id],
+    )
+
+    requeue_parked(bare_hand.conn, "family")
+    bare_hand.run_until_idle()
+
+    assert [row["state"] for row in view(bare_hand.conn, "callbacks")] == ["done"]
+    assert [row["label"] for row in view(bare_hand.conn, "verdicts")] == ["DENIED_FRAUD"]

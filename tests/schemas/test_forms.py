@@ -229,6 +229,7 @@ def test_a_kyx_callback_in_the_shape_of_a_form_is_read(body: str) -> None:
     ("fields", "classifiers"),
     [
         ("livenessImages[]=https://x/1&livenessImages[]=https://x/2", ["LIVENESS_1", "LIVENESS_2"]),
+        ("livenessImages[0]=https://x/1&livenessImages[1]=https://x/2", ["LIVENESS_1", "LIVENESS_2"]),
         ("idScanImage=https://x/front&idScanImage=https://y/front", ["FRONT"]),
         ("livenessImages=x/a&livenessImages=x/1&livenessImages=x/b", ["LIVENESS_1", "LIVENESS_2", "LIVENESS_3"]),
     ],

@@ -144,11 +144,17 @@ def netverify_members(besides: str) -> list[dict[str, Any]]:
             {"faceSearchFindings": {"status": "DONE", "findings": "r-2"}},
             {"faceSearchFindings": {"status": "DONE", "findings": ["r-2", "r-3"]}},
             {"somethingNew": {"searchResults": "GOOD"}},
+            {"watchlistScreening": "ALERT"},
+            {"watchlistScreening": [{"searchStatus": "DONE", "searchResults": 0}, "ALERT"]},
+            {"watchlistScreening": True},
             "not an object",
         )
         return [{"additionalChecks": check} for check in checks]
+    members, words = besides.removesuffix(" alone").split(" or "), ("MATCH", "98.5")
     if " that is none of " in besides:
-        return [{besides.split(maxsplit=1)[0]: word} for word in (*OBJECTING, {"object": 1})]
+        members, words = [besides.split(maxsplit=1)[0]], (*OBJECTING, {"object": 1})
+    if besides.endswith(" alone") or " that is none of " in besides:
+        return [{member: word} for member in members for word in words]
     if besides:
         return [{"rejectReason": {"rejectReasonCode": "100"}}, {"rejectReason": "{"}]
     return [{}, {"identityVerification": {"similarity": "MATCH", "validity": True}}]
@@ -162,6 +168,7 @@ def scanned(ended: str, status: str) -> Report:
 def authentication_reports(status: str, besides: str) -> list[Report]:
     objections: list[dict[str, str]] = [{"rejectReason": "{}x"}, {"similarityDecision": "NO_MATCH"}]
     objections += [{"idFaceLiveness": word} for word in OBJECTING]
+    objections += [{"identityVerification": json.dumps({"similarity": "NO_MATCH", "validity": True})}]
     return [
         told(callBackType="NETVERIFY_AUTHENTICATION", transactionReference="r-1", transactionResult=status, **each)
         for each in (objections if besides else [{}])

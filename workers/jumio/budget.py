@@ -1,7 +1,10 @@
 """One retrieval budget a tenant for the whole fleet: each call to Jumio waits here for its turn."""
 
 import math
+import secrets
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Literal, cast
 from urllib.parse import urlsplit
 
@@ -23,8 +26,12 @@ Kind = Literal["kyx", "legacy"]
 Use = Literal["details", "images"]
 
 # Between the grant and Jumio's door lie a reply, a process that has to wake up and perhaps a TLS handshake. Calls are
-# spread as if a second were longer by this, so that two grants a second apart never arrive within one.
+# spread as if a second were longer by this, so that two grants a second apart do not arrive within one.
 JITTER_SECONDS = 0.15
+# However late a call arrives on a host that has no time for it: who was granted one is counted until a second after its
+# answer, so no second sees more than the rate. An answer that takes longer than this says nothing of the arrival.
+WINDOW_SECONDS = 1.0
+FLIGHT_SECONDS = 4.0
 # A slot that was taken up late is made good by this much, or every late wake-up would lower the rate; part of JITTER.
 SLACK_SECONDS = 0.04
 # A worker that sleeps is cheaper than a row that goes round; beyond this the queue is longer than the fleet is wide.
@@ -72,6 +79,14 @@ local contested = until_then > now and until_then < now + 2100000 -- nobody wait
 if wait <= 0 and contested and (use == 'images') == (run < share) then
     wait = spacing / 2 -- the other's turn, and it is waiting for it
 end
+if wait <= 0 then -- the turn is there; but has every one of the last second's calls arrived a second ago?
+    redis.call('ZREMRANGEBYSCORE', KEYS[2], '-inf', now)
+    redis.call('ZREMRANGEBYSCORE', KEYS[2], now + tonumber(ARGV[7]) + 1, '+inf') -- of a clock that was set back
+    if redis.call('ZCARD', KEYS[2]) >= tonumber(ARGV[6]) then
+        local first = redis.call('ZRANGE', KEYS[2], 0, 0, 'WITHSCORES')
+        wait = math.min(math.max(tonumber(first[2]) - now, 1), spacing)
+    end
+end
 if wait > 0 then
     keep(use, now + wait + 50000) -- until then it counts as waiting; by then it has asked again
     return math.ceil(wait)
@@ -79,6 +94,13 @@ end
 keep('next', math.max(opens, now - slack) + spacing)
 keep('run', use == 'details' and math.min(run + 1, share) or 0)
 keep(use, 0)
+redis.call('ZADD', KEYS[2], now + tonumber(ARGV[7]), ARGV[8])
+redis.call('PEXPIRE', KEYS[2], 60000)
+return 0
+"""
+LAND = """
+local time = redis.call('TIME')
+redis.call('ZADD', KEYS[2], 'XX', time[1] * 1000000 + time[2] + tonumber(ARGV[1]), ARGV[2])
 return 0
 """
 PAUSE = """
@@ -109,16 +131,29 @@ class Budget:
         rate = tenant.retrieval_rate if kind == "kyx" else tenant.legacy_rate
         self._key = f"jumio:budget:{tenant.name}:{kind}"
         self._spacing = spacing(rate)
+        self._at_most = max(math.floor(rate), 1)
         self._seniority = min(SENIORITY_SECONDS, self._spacing / 4)
         self._fleet = fleet
         self._away_since: float | None = None
         self._paused_until = 0.0
         self._slot: float | None = None
 
-    def take(self, use: Use) -> None:
-        """Sleep until it is this call's turn. Raises BudgetError where that takes too long: the row waits instead."""
+    @contextmanager
+    def turn(self, use: Use) -> Iterator[None]:
+        """Sleep until it is this call's turn, and note when it was answered.
+
+        Raises BudgetError where that takes too long: the row waits instead.
+        """
+        ticket = secrets.token_hex(8)
+        self._take(use, ticket)
+        try:
+            yield
+        finally:
+            self._fleet.land(self._key, ticket)
+
+    def _take(self, use: Use, ticket: str) -> None:
         began = time.monotonic()
-        while (wait := self._wait(use)) > 0:
+        while (wait := self._wait(use, ticket)) > 0:
             waited = time.monotonic() - began
             if waited + wait > PATIENCE_SECONDS:
                 raise BudgetError("no slot is free in time", max(wait, LEAST_WAIT_SECONDS))
@@ -132,12 +167,12 @@ class Budget:
         log.warning("budget.paused", budget=self._key, seconds=seconds, shared=shared)
         return BudgetError("answered 429", seconds)
 
-    def _wait(self, use: Use) -> float:
+    def _wait(self, use: Use, ticket: str) -> float:
         if self._away_since is not None:
             away = time.monotonic() - self._away_since
             if away >= QUIET_SECONDS and not self._fleet.pause(self._key, LOOK_SECONDS + QUIET_SECONDS, away=away):
                 return self._wait_alone(self._away_since)
-        wait = self._fleet.take(self._key, use, spacing=self._spacing)
+        wait = self._fleet.take(self._key, use, ticket, spacing=self._spacing, at_most=self._at_most)
         if wait is not None:
             self._away_since = None
             return wait
@@ -170,15 +205,20 @@ class Fleet:
         self.index = (getattr(current_process(), "index", 0) if index is None else index) % processes
         self._redis = _client(broker_url) if urlsplit(broker_url).scheme in _REDIS_SCHEMES else None
         self._take = self._redis.register_script(TAKE) if self._redis else None
+        self._land = self._redis.register_script(LAND) if self._redis else None
         self._pause = self._redis.register_script(PAUSE) if self._redis else None
         self._away_since: float | None = None
         self._look_at = 0.0
 
-    def take(self, key: str, use: Use, *, spacing: float) -> float | None:
+    def take(self, key: str, use: Use, ticket: str, *, spacing: float, at_most: int) -> float | None:
         """Seconds to wait, 0 for a slot; None while Redis is away."""
         values = (use, _micros(spacing), _micros(SLACK_SECONDS), DETAILS_IN_A_ROW, _micros(LONGEST_PAUSE_SECONDS))
-        wait = self._run(self._take, key, *values)
+        wait = self._run(self._take, key, *values, at_most, _micros(FLIGHT_SECONDS), ticket)
         return None if wait is None else wait / 1_000_000
+
+    def land(self, key: str, ticket: str) -> None:
+        """The call was answered, so it arrived; while Redis is away nobody counts."""
+        self._run(self._land, key, _micros(WINDOW_SECONDS), ticket)
 
     def pause(self, key: str, seconds: float, *, away: float = 0.0) -> bool:
         """Hold a budget; after an outage, by the first that comes back. False while Redis is away."""
@@ -195,7 +235,7 @@ class Fleet:
         if time.monotonic() < self._look_at:
             return None
         try:
-            answer = cast("int", script(keys=[key], args=values))
+            answer = cast("int", script(keys=[key, f"{key}:flights"], args=values))
         except (RedisError, OSError) as error:
             self._look_at = time.monotonic() + LOOK_SECONDS
             self._lost(type(error).__name__)

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Mapping
+from contextlib import nullcontext
 from http import HTTPStatus
 from typing import Any
 
@@ -43,11 +44,10 @@ class Caller:
 
     def ask(self, conn: Connection, url: str, *, asked: str, headers: Mapping[str, str], use: Use) -> Answer:
         """Every status is an answer but 429, for which the whole fleet pauses. Raises WaitError or JumioAwayError."""
-        if self._budget:
-            self._budget.take(use)
         at_most = IMAGE_BYTES if use == "images" else DOCUMENT_BYTES
         try:
-            answer = self._http.ask(url, asked=asked, headers=headers, at_most=at_most)
+            with self._budget.turn(use) if self._budget else nullcontext():
+                answer = self._http.ask(url, asked=asked, headers=headers, at_most=at_most)
         except JumioAwayError:
             self.away(conn)
             raise

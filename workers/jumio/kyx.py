@@ -16,11 +16,11 @@ from schemas.callbacks.kyx_shapes import (
     STATUS,
     STEPS,
 )
-from schemas.callbacks.lenient import Object, Reader, tidy
+from schemas.callbacks.lenient import Object, Reader, is_searching, tidy
 from schemas.callbacks.netverify_words import SUBTYPES, TYPES
 from schemas.callbacks.shape import Shape, as_known
 from schemas.report import Check, Decision, Identity, Part, Report, Step
-from workers.errors import JumioAnswerError, JumioNotReadyError, MismatchError
+from workers.errors import JumioAnswerError, JumioNotFoundError, JumioNotReadyError, MismatchError
 from workers.jumio.lenient import canonical, read_object
 
 CLASSIFIER = lenient.CLASSIFIER
@@ -31,7 +31,8 @@ _NO_IMAGE = "PREPARED_DATA"
 def read_report(details: bytes, steps: bytes | None, *, account_id: str, workflow_key: str) -> Report:
     """What the two documents say; steps are None for workflows of before there were any (404).
 
-    Raises JumioAnswerError for what is no details document, MismatchError for one of another workflow.
+    Raises JumioAnswerError for what is no details document, MismatchError for one of another workflow and
+    JumioNotFoundError where the result was wiped out: what was concluded before stands.
     """
     reader = Reader()
     answers = {"details": details, "steps": steps}
@@ -43,9 +44,7 @@ def read_report(details: bytes, steps: bytes | None, *, account_id: str, workflo
         raise JumioAnswerError("details", "has no workflow object")
     _require_asked(reader, workflow, "workflow", workflow_key)
     _require_asked(reader, reader.object(document, "account"), "account", account_id)
-    status = _status(reader, workflow, asked="details")
-    if status not in FINAL and status not in UNDERWAY:
-        reader.note("unknown_status", status)
+    status = _shown_status(reader, document, workflow)
 
     return Report(
         family="kyx",
@@ -65,7 +64,7 @@ def read_report(details: bytes, steps: bytes | None, *, account_id: str, workflo
         steps=_steps(reader, groups),
         identities=_identities(reader, document),
         parts=_parts(reader, document),
-        provisional=_is_searching(reader, document),
+        provisional=is_searching(document.get("capabilities")),
         oddities=reader.oddities,
     )
 
@@ -121,6 +120,15 @@ def _status(reader: Reader, workflow: Object, *, asked: str) -> str:
     return status
 
 
+def _shown_status(reader: Reader, document: Object, workflow: Object) -> str:
+    status = _status(reader, workflow, asked="details")
+    if status not in FINAL and status not in UNDERWAY:
+        reader.note("unknown_status", status)
+    if document.get("wipedOutAt") and status not in EXPIRED and not document.get("decision"):
+        raise JumioNotFoundError("details", "were wiped out")
+    return status
+
+
 def _decision(reader: Reader, parent: Object, *, labels: Collection[str] | None) -> Decision | None:
     """None where there is none; an unknown one is a warning, whatever its label says."""
     found = reader.object(parent, "decision")
@@ -130,10 +138,12 @@ def _decision(reader: Reader, parent: Object, *, labels: Collection[str] | None)
     outcome = OUTCOMES.get(kind) if isinstance(kind, str) else None
     if outcome is None:
         reader.note("unknown_decision", reader.word(found, "type") or "type")
-    word = reader.word(reader.object(found, "details"), "label")
+    details = reader.object(found, "details")
+    word = reader.word(details, "label")
     if word and labels is not None and word not in labels:
         reader.note("unknown_label", word)
-    if outcome == "passed" and word in NEVER_PASSED:
+    unread = not details and found.get("details") not in (None, "", [], {})
+    if outcome == "passed" and (unread or (word or "").upper() in NEVER_PASSED):
         reader.note("contradicts", "label")
         outcome = "warning"
     label = word or reader.word(found, "type") or "NO_LABEL"
@@ -206,14 +216,6 @@ def _identity(reader: Reader, data: Object) -> Identity:
         issuing_date=reader.word(data, "issuingDate"),
         expiry_date=reader.word(data, "expiryDate"),
     )
-
-
-def _is_searching(reader: Reader, document: Object) -> bool:
-    """Whether Jumio still compares the face with those of others, which may add a finding later (protocol.md C.5)."""
-    entries = reader.objects(reader.object(document, "capabilities"), "imageChecks")
-    data = [part for entry in entries for part in reader.objects(entry, "data")]
-    searches = [search for part in data for search in reader.objects(part, "faceSearchFindings")]
-    return any((reader.word(search, "status") or "").upper() == "PENDING" for search in searches)
 
 
 def _parts(reader: Reader, document: Object) -> tuple[Part, ...]:

@@ -15,6 +15,8 @@ from workers.jumio.lenient import read_object
 from workers.jumio.transport import Http
 
 _ROOT = "/api/netverify/v2"
+# What is not an image, though it is downloaded as one.
+_ACCEPT = {"ORIGINAL": "application/pdf"}
 # Families make their paths from what a callback or an answer named: words and slashes, no query: so no maskhint.
 _PATH = re.compile(r"(/[0-9A-Za-z_-]+)+", re.ASCII)
 
@@ -61,18 +63,28 @@ class Legacy:
         except ValueError:
             raise UnreadableError("classifier", "is not one that may stand in a path") from None
         try:
-            return self._read(conn, family, path, asked="image", use="images")
+            accept = _ACCEPT.get(classifier, IMAGE)
+            return self._read(conn, family, path, asked="image", use="images", accept=accept)
         except JumioRefusedError as error:
             self._read(conn, family, next(iter(family.reads(key).values())), asked="status")
             raise WithheldError(*error.args[:2]) from None
 
-    def _read(self, conn: Connection, family: LegacyFamily, path: str, *, asked: str, use: Use = "details") -> bytes:
+    def _read(
+        self,
+        conn: Connection,
+        family: LegacyFamily,
+        path: str,
+        *,
+        asked: str,
+        use: Use = "details",
+        accept: str = JSON,
+    ) -> bytes:
         if _PATH.fullmatch(path) is None:
             raise UnreadableError("path", "is not one that may be asked for")
         base = self._tenant.legacy_url if family.HOST == "legacy" else self._tenant.legacy_documents_url
         pair = f"{self._tenant.legacy_token}:{self._tenant.legacy_secret.get_secret_value()}".encode()
         headers = {
-            "Accept": IMAGE if use == "images" else JSON,
+            "Accept": accept,
             "Authorization": f"Basic {base64.b64encode(pair).decode()}",
             "User-Agent": self._tenant.user_agent,
         }

@@ -7,7 +7,7 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -31,12 +31,12 @@ USES: tuple[Use, ...] = ("images", "details")
 NOWHERE = "redis://127.0.0.1:9/0"
 # One worker process: takes and asks until its stdin ends.
 HAMMER = """
-import sys, threading, time
+import random, sys, threading, time
 from tests.workers.jumio.scripted import tenant_at
 from workers.errors import WaitError
 from workers.jumio.budget import Budget, Fleet
 from workers.jumio.transport import Http
-url, broker, index, use = sys.argv[1:]
+url, broker, index, use, *late = sys.argv[1:]
 fleet, http = Fleet(broker, processes=8, index=int(index)), Http()
 budget = Budget(tenant_at(url, name="hammered"), fleet)
 print("ready", flush=True)
@@ -45,10 +45,11 @@ ended = threading.Event()
 threading.Thread(target=lambda: (sys.stdin.read(), ended.set()), daemon=True).start()
 while not ended.is_set():
     try:
-        budget.take(use)
+        with budget.turn(use):
+            time.sleep(float(random.choice(late or [0])))
+            http.ask(f"{url}/{use}", asked="x", headers={}, at_most=100)
     except WaitError:
         continue  # as if the next row came at once
-    http.ask(f"{url}/{use}", asked="x", headers={}, at_most=100)
 """
 
 
@@ -72,10 +73,10 @@ class Arrivals:
 
 
 @contextmanager
-def hammering(url: str, broker_url: str, uses: list[str]) -> Iterator[None]:
+def hammering(url: str, broker_url: str, uses: list[str], late: Sequence[str] = ()) -> Iterator[None]:
     processes = [
         subprocess.Popen(
-            [sys.executable, "-c", HAMMER, url, broker_url, str(index), use],
+            [sys.executable, "-c", HAMMER, url, broker_url, str(index), use, *late],
             cwd=ROOT,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -149,7 +150,7 @@ def valkey(tmp_path: Path) -> Iterator[Valkey]:
 @pytest.fixture
 def flushed(broker_url: str) -> str:
     with redis.Redis.from_url(broker_url) as client:
-        client.delete(*(f"jumio:budget:{name}:{kind}" for name in ("hammered", "acme") for kind in KINDS))
+        client.delete(*client.keys("jumio:budget:hammered:*"), *client.keys("jumio:budget:acme:*"), "nothing")
     return broker_url
 
 
@@ -161,10 +162,15 @@ def budget_of(broker_url: str, *, rate: float = RATE, kind: Kind = "kyx", proces
     return Budget(tenant(rate), Fleet(broker_url, processes=processes), kind)
 
 
+def take(budget: Budget, use: Use) -> None:
+    with budget.turn(use):
+        pass
+
+
 def taken_within(budget: Budget, seconds: float, use: Use = "details") -> int:
     count, ends_at = 0, time.monotonic() + seconds
     while time.monotonic() < ends_at:
-        budget.take(use)
+        take(budget, use)
         count += 1
     return count
 
@@ -181,6 +187,17 @@ def test_eight_processes_stay_within_the_rate_and_use_it_though_redis_forgets(va
 
     assert arrivals.highest() <= RATE
     assert arrivals.between(began, ended) >= 0.8 * RATE * (ended - began)
+
+
+def test_a_host_that_has_no_time_for_its_workers_stays_within_the_rate(valkey: Valkey) -> None:
+    arrivals = Arrivals()
+    late = ("0", "0", "0.7")
+
+    with Server(arrivals) as server, hammering(server.url, valkey.url, ["details"] * 2 * PROCESSES, late):
+        time.sleep(3.5)
+
+    assert arrivals.highest() <= RATE
+    assert len(arrivals.seen) >= 0.4 * RATE * 3.5
 
 
 def test_eight_processes_stay_within_the_rate_while_redis_goes_and_comes(valkey: Valkey) -> None:
@@ -258,7 +275,7 @@ def test_a_slot_far_off_sends_the_row_away(flushed: str) -> None:
     began = time.monotonic()
 
     with pytest.raises(WaitError, match=r"^budget: ") as raised:
-        budget.take("details")
+        take(budget, "details")
 
     assert time.monotonic() - began < PATIENCE_SECONDS
     assert 5.0 <= (raised.value.retry_after or 0) <= 11.5
@@ -274,11 +291,11 @@ def test_a_429_pauses_everyone(flushed: str, wish: float | None, seconds: float)
     assert isinstance(error, BudgetError)
     assert error.retry_after == seconds
     assert [entry["event"] for entry in logs] == ["budget.paused"]
-    elsewhere.take("details")
+    take(elsewhere, "details")
     if seconds > PATIENCE_SECONDS:
         for budget in (told, other):
             with pytest.raises(BudgetError) as raised:
-                budget.take("images")
+                take(budget, "images")
             assert seconds - 1 <= (raised.value.retry_after or 0) <= max(seconds, 5.0)
 
 
@@ -288,7 +305,7 @@ def test_a_shorter_pause_does_not_end_a_longer_one(flushed: str) -> None:
     budget.pause(1.0)
 
     with pytest.raises(BudgetError) as raised:
-        budget.take("details")
+        take(budget, "details")
 
     assert (raised.value.retry_after or 0) > 20
 
@@ -297,9 +314,10 @@ def test_a_clock_that_was_set_back_holds_nobody_up(flushed: str) -> None:
     far = str(int((time.time() + 86_400) * 1_000_000))
     with redis.Redis.from_url(flushed) as client:
         client.hset("jumio:budget:acme:kyx", mapping=dict.fromkeys(["next", "paused", "details", "images"], far))
+        client.zadd("jumio:budget:acme:kyx:flights", {str(ticket): far for ticket in range(RATE)})
 
     for use in USES:
-        budget_of(flushed).take(use)
+        take(budget_of(flushed), use)
 
 
 @pytest.mark.parametrize("value", [b"", b"nonsense", b"-1", b"1e999"])
@@ -315,7 +333,7 @@ def test_without_redis_a_process_keeps_to_its_share_and_says_so_once(broker: str
     budget = budget_of(broker, rate=40, processes=2)
 
     with capture_logs() as logs:
-        budget.take("details")
+        take(budget, "details")
         count = taken_within(budget, 1.0)
 
     assert 4 <= count <= 40 / ASSUMED_HOSTS / 2 + 1
@@ -324,18 +342,18 @@ def test_without_redis_a_process_keeps_to_its_share_and_says_so_once(broker: str
 
 def test_alone_a_429_is_honoured_too() -> None:
     budget = budget_of(NOWHERE, rate=40, processes=1)
-    budget.take("details")
+    take(budget, "details")
 
     budget.pause(30.0)
 
     with pytest.raises(BudgetError) as raised:
-        budget.take("details")
+        take(budget, "details")
     assert (raised.value.retry_after or 0) > 20
 
 
 def test_a_redis_that_is_back_is_used_and_logged(valkey: Valkey) -> None:
     budget = budget_of(valkey.url, processes=1)
-    budget.take("details")
+    take(budget, "details")
     valkey.stop()
 
     with capture_logs() as logs:
@@ -353,7 +371,8 @@ def test_a_child_of_a_worker_has_the_number_that_celery_gave_it() -> None:
 
 
 def test_keys_hold_no_more_than_the_tenant(flushed: str) -> None:
-    budget_of(flushed).take("details")
+    take(budget_of(flushed), "details")
 
     with redis.Redis.from_url(flushed) as client:
-        assert client.keys("jumio:budget:acme:*") == [b"jumio:budget:acme:kyx"]
+        kept = sorted(client.keys("jumio:budget:acme:*"))
+    assert kept == [b"jumio:budget:acme:kyx", b"jumio:budget:acme:kyx:flights"]

@@ -7,7 +7,7 @@ import pytest
 
 from schemas.report import Check, Decision, Identity, Part, Report
 from tests.workers.jumio.samples import ACCOUNT, FIXTURES, ID, WORKFLOW, minimal, read
-from workers.errors import JumioAnswerError, MismatchError
+from workers.errors import JumioAnswerError, JumioNotFoundError, MismatchError
 from workers.jumio.kyx import read_report
 
 
@@ -259,3 +259,49 @@ def test_a_member_that_says_two_things_is_no_answer() -> None:
     with pytest.raises(JumioAnswerError):
         read_report(twice % b"REJECTED", None, account_id=ACCOUNT, workflow_key=WORKFLOW)
     assert read_report(twice % b"PASSED", None, account_id=ACCOUNT, workflow_key=WORKFLOW).decision is not None
+
+
+@pytest.mark.parametrize("details", [{"label": "rejected"}, [{"label": "PASSED"}, {"label": "REJECTED"}], "REJECTED"])
+def test_a_pass_beside_what_is_not_one_is_for_a_person_to_look_at(details: object) -> None:
+    report = read(minimal(decision={"type": "PASSED", "details": details}))
+
+    assert report.decision is not None
+    assert report.decision.outcome == "warning"
+
+
+def test_a_result_that_was_wiped_out_takes_none_back() -> None:
+    wiped = {"wipedOutAt": "2026-01-01T00:00:00Z", "credentials": [], "capabilities": {}}
+
+    with pytest.raises(JumioNotFoundError):
+        read(minimal(**wiped, decision=None))
+    kept = read(minimal(**wiped, decision={"type": "REJECTED"})).decision
+    assert kept is not None
+    assert kept.outcome == "rejected"
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        {"data": [{"faceSearchFindings": [{"status": "PENDING"}]}]},
+        {"faceSearchFindings": {"status": "pending"}},
+        {"data": {"FaceSearchFindings": {"Status": "PENDING"}}},
+    ],
+)
+def test_a_search_that_goes_on_is_seen_wherever_it_is(entry: dict[str, Any]) -> None:
+    assert read(minimal(capabilities={"imageChecks": [entry, {"data": {}}]})).provisional
+
+
+@pytest.mark.parametrize(
+    ("capability", "data", "member"),
+    [
+        ("imageChecks", {"faceSearchFindings": {"status": "RUNNING"}}, "status"),
+        ("liveness", {"type": "NEWPROOF"}, "type"),
+        ("similarity", {"similarity": "ALIKE"}, "similarity"),
+        ("watchlistScreening", {"searchStatus": "LATER"}, "searchStatus"),
+        ("extraction", {"gender": "Q"}, "gender"),
+    ],
+)
+def test_a_new_word_of_a_known_list_is_noted(capability: str, data: dict[str, Any], member: str) -> None:
+    entry = {"decision": {"type": "PASSED", "details": {"label": "TECHNICAL_ERROR"}}, "data": data}
+
+    assert f"unknown_word:{member}" in read(minimal(capabilities={capability: entry})).oddities

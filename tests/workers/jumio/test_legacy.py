@@ -249,3 +249,12 @@ def test_a_storm_closes_the_older_generations_alone(serve: Serve, http: Http, un
 
     assert len(server.asked) == STORM
     Breaker(tenant_of(server), http).admit(unbroken)
+
+
+def test_an_original_is_asked_for_as_what_it_is(serve: Serve, http: Http, conn: Connection) -> None:
+    papers = Scans(HOST="legacy_documents")
+    server = serve(FakeV2(**{"/images/ORIGINAL": reply(200, b"%PDF-1.4")}))
+
+    legacy_at(server, http).image(conn, papers, KEY, "ORIGINAL")
+
+    assert [asked.headers["accept"] for asked in server.asked] == ["application/pdf"]
