@@ -52,6 +52,7 @@ check: setup ## lint, types and import contracts
 
 measure: setup ## the figures that the documents quote, measured here and now
 	@$(BIN)/python -m deploy.measure 2>/dev/null
+	@$(BIN)/python -m pytest -s -k many tests/schemas/test_mutations.py | grep mutations
 
 format: setup ## let the machine format
 	$(BIN)/ruff format $(PACKAGES)

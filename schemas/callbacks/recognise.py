@@ -2,9 +2,11 @@
 
 import re
 from collections.abc import Iterator, Mapping
-from typing import Any, Protocol
+from importlib import import_module
+from pkgutil import iter_modules
+from typing import Any, Protocol, cast
 
-from schemas.callbacks import authentication, document, kyx, netverify
+from schemas.callbacks import families, kyx
 from schemas.callbacks.callback import Callback, UnreadableCallbackError
 from schemas.callbacks.family import LegacyFamily
 from schemas.callbacks.forms import Fields, first, form_of, read_form
@@ -21,8 +23,13 @@ class FormFamily(LegacyFamily, Protocol):
         ...
 
 
-# In the order in which they are asked; a new generation is one module, and one entry here.
-FORM_FAMILIES: tuple[FormFamily, ...] = (netverify, authentication, document)
+def _form_families() -> tuple[FormFamily, ...]:
+    """A module each. No form is of two of them, so that their order says nothing."""
+    names = [f"{families.__name__}.{each.name}" for each in iter_modules(families.__path__)]
+    return tuple(cast("FormFamily", import_module(name)) for name in names)
+
+
+FORM_FAMILIES = _form_families()
 LEGACY: Mapping[Family, LegacyFamily] = {family.NAME: family for family in FORM_FAMILIES}
 
 # Byte order marks; of UTF-32 too, which begins with the same.

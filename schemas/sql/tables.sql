@@ -20,7 +20,7 @@ CREATE TABLE pipeline.callbacks (
     sha256 bytea NOT NULL CHECK (octet_length(sha256) = 32),
     sealed_body bytea NOT NULL,
     sealed_head bytea NOT NULL,
-    family text CHECK (family IN ('kyx', 'netverify', 'authentication', 'document')),
+    family text CHECK (family ~ '^[a-z][a-z0-9_]*$'),
     workflow_key text,
     account_id text,
     status text,
@@ -47,7 +47,7 @@ CREATE INDEX callbacks_received ON pipeline.callbacks USING brin (received_at);
 
 CREATE TABLE pipeline.workflows (
     tenant text NOT NULL,
-    family text NOT NULL CHECK (family IN ('kyx', 'netverify', 'authentication', 'document')),
+    family text NOT NULL CHECK (family ~ '^[a-z][a-z0-9_]*$'),
     workflow_key text NOT NULL,
     account_id text,
     user_reference text,

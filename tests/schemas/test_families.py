@@ -1,6 +1,9 @@
 """Every fixture is read as the index says, told and retrieved, and the two agree where they belong together."""
 
 import json
+import shutil
+import subprocess
+import sys
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -9,8 +12,8 @@ from urllib.parse import quote, urlencode
 
 import pytest
 
-from schemas.callbacks import authentication, document, netverify
 from schemas.callbacks.callback import Callback, UnreadableCallbackError
+from schemas.callbacks.families import authentication, document, netverify
 from schemas.callbacks.lenient import ForeignAnswerError, UnreadableAnswerError
 from schemas.callbacks.recognise import FORM_FAMILIES, LEGACY, read_callback
 from schemas.report import Check, Detail, Identity, Outcome, Part, Reason, Report
@@ -99,6 +102,28 @@ def test_a_callback_is_read_as_the_index_says(entry: dict[str, Any]) -> None:
     verdict = decide(report, "callback")
     assert verdict.outcome == OUTCOMES[Path(entry["path"]).stem]
     assert (verdict.label, verdict.rests_on) == (entry["status"], "callback")
+
+
+def test_a_new_family_is_one_new_file(tmp_path: Path) -> None:
+    shutil.copytree("schemas", tmp_path / "schemas", ignore=shutil.ignore_patterns("__pycache__"))
+    families = tmp_path / "schemas/callbacks/families"
+    text = (families / "authentication.py").read_text()
+    renamed = text.replace('Family = "authentication"', 'Family = "enrolment"').replace(
+        "NETVERIFY_AUTH", "NETVERIFY_ENROL"
+    )
+    (families / "enrolment.py").write_text(renamed)
+    form = (
+        (FIXTURES / "callbacks/authentication/passed.form").read_bytes().replace(b"NETVERIFY_AUTH", b"NETVERIFY_ENROL")
+    )
+    (tmp_path / "callback.form").write_bytes(form)
+
+    program = (
+        "from pathlib import Path; from schemas.callbacks.recognise import LEGACY, read_callback;"
+        "print(read_callback(Path('callback.form').read_bytes()).family, *sorted(LEGACY))"
+    )
+    read = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=True)
+
+    assert read.stdout.split() == ["enrolment", "authentication", "document", "enrolment", "netverify"]
 
 
 def test_every_form_among_the_fixtures_has_an_outcome() -> None:

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from schemas.callbacks import authentication, document, netverify
 from schemas.callbacks.callback import Callback, UnreadableCallbackError, is_id
+from schemas.callbacks.families import authentication, document, netverify
 from schemas.callbacks.recognise import LEGACY, read_callback
 from schemas.report import Report
 from workers.decide import UndecidedError, decide, reconcile

@@ -6,8 +6,8 @@ from urllib.parse import quote, urlencode
 
 import pytest
 
-from schemas.callbacks import authentication, document, netverify
 from schemas.callbacks.callback import UnreadableCallbackError
+from schemas.callbacks.families import authentication, document, netverify
 from schemas.callbacks.recognise import read_callback
 from schemas.report import Detail, Outcome, Reason, Report
 from workers.decide import CONTRADICTION, decide, reconcile

@@ -8,7 +8,8 @@ from urllib.parse import quote, urlencode
 
 import pytest
 
-from schemas.callbacks import kyx, netverify
+from schemas.callbacks import kyx
+from schemas.callbacks.families import netverify
 from schemas.callbacks.forms import UNDERWAY
 from schemas.callbacks.recognise import FORM_FAMILIES, read_callback
 from schemas.callbacks.vocabulary import render, vocabulary

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from schemas.callbacks import authentication, document, netverify
 from schemas.callbacks.callback import UnreadableCallbackError
+from schemas.callbacks.families import authentication, document, netverify
 from schemas.callbacks.recognise import read_callback
 from schemas.report import Report
 from tests.workers.jumio.samples import ACCOUNT, WORKFLOW, minimal

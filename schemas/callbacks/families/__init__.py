@@ -1,0 +1,1 @@
+"""The older generations, each a form: every module here is one."""
