@@ -78,7 +78,7 @@ def empty(conn: Connection) -> None:
     for table in (
         "deliveries", "subscriptions", "events", "image_blobs", "images", "identities", "steps", "checks", "verdicts",
         "reports", "workflows", "callbacks", "tokens", "breakers", "drift", "source_lookups",
-        "source_addresses", "pulses",
+        "source_addresses", "pulses", "access_requests",
     ):  # fmt: skip
         conn.execute(f"DELETE FROM pipeline.{table}".encode())
     [(audited,)] = conn.execute("SELECT EXISTS (SELECT FROM pipeline.audit)").fetchall()
