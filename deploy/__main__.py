@@ -27,6 +27,7 @@ COMMANDS: Mapping[str, str] = {
     "subscriptions": "Add, list and remove who gets events as signed webhooks.",
     "roles": "Make logins of people and processes, rotate their passwords.",
     "audit": "Verify the audit trail, and print its head to be kept elsewhere.",
+    "images": "Read an image, check the store of images, move them to another.",
     "new-key": "Make a key for ENCRYPTION_KEYS.",
 }
 _DEVELOPMENT = {"demo", "up", "simulate"}

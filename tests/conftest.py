@@ -18,6 +18,7 @@ from deploy.migrate import migrate
 from deploy.roles import create
 from schemas.sealing import KeyRing
 from schemas.settings import inherited_environment
+from tests.s3_server import S3Server, s3_server
 
 
 @pytest.fixture(scope="session")
@@ -78,6 +79,19 @@ def login(conn: Connection, database_url: str) -> Iterator[Callable[[str], str]]
 @pytest.fixture(scope="session")
 def keys() -> KeyRing:
     return KeyRing.parse(KeyRing.generate())
+
+
+@pytest.fixture(scope="session")
+def running_s3() -> Iterator[S3Server]:
+    with s3_server() as server:
+        yield server
+
+
+@pytest.fixture
+def s3(running_s3: S3Server) -> S3Server:
+    """A bucket without an object."""
+    running_s3.empty()
+    return running_s3
 
 
 @contextmanager

@@ -178,19 +178,36 @@ CREATE TABLE pipeline.images (
     bytes integer,
     sha256 bytea CHECK (octet_length(sha256) = 32),
     stored_at timestamptz,
+    -- Which store holds it (as IMAGES_URL said then), under which key, and the id of the encryption key.
+    store text,
+    blob_key text,
+    key_id text,
     UNIQUE (tenant, family, workflow_key, credential_id, classifier),
     FOREIGN KEY (tenant, family, workflow_key) REFERENCES pipeline.workflows,
     CHECK ((state = 'wanted') = (finished_at IS NULL)),
     CHECK ((state = 'stored') = (stored_at IS NOT NULL)),
-    CHECK ((state = 'stored') = (sha256 IS NOT NULL))
+    CHECK ((state = 'stored') = (sha256 IS NOT NULL)),
+    CHECK ((state = 'stored') = (blob_key IS NOT NULL)),
+    CHECK ((blob_key IS NULL) = (store IS NULL)),
+    CHECK ((blob_key IS NULL) = (key_id IS NULL))
 );
 CREATE INDEX images_due ON pipeline.images (next_attempt_at) WHERE state = 'wanted';
 CREATE INDEX images_aside ON pipeline.images (finished_at) WHERE state = 'parked';
 
+-- From a blob in a store to its row.
+CREATE UNIQUE INDEX images_blob ON pipeline.images (store, blob_key) WHERE blob_key IS NOT NULL;
+-- From a workflow's id to its images, whatever the tenant.
+CREATE INDEX images_workflow ON pipeline.images (workflow_key);
+
+-- The store `postgres:`. One image may have several for a moment: its row says which counts.
 CREATE TABLE pipeline.image_blobs (
-    image_id uuid PRIMARY KEY REFERENCES pipeline.images ON DELETE CASCADE,
-    sealed bytea NOT NULL
+    image_id uuid NOT NULL REFERENCES pipeline.images ON DELETE CASCADE,
+    sealed bytea NOT NULL,
+    key text PRIMARY KEY,
+    put_at timestamptz NOT NULL DEFAULT clock_timestamp()
 );
+-- All that is kept of one image; its end with the image's.
+CREATE INDEX image_blobs_image ON pipeline.image_blobs (image_id);
 -- What is encrypted does not compress.
 ALTER TABLE pipeline.image_blobs ALTER COLUMN sealed SET STORAGE EXTERNAL;
 
@@ -991,3 +1008,62 @@ GRANT SELECT, DELETE ON pipeline.verdicts, pipeline.checks, pipeline.steps, pipe
 GRANT SELECT (report_id, position), DELETE ON pipeline.identities TO jumio_admin;
 GRANT SELECT, INSERT, UPDATE, DELETE ON pipeline.subscriptions TO jumio_admin;
 GRANT EXECUTE ON FUNCTION pipeline.append_audit TO jumio_admin;
+
+-- Sealed values: by which key, and the audited way to sealed images.
+
+-- Id of the key that sealed a value; of what was never sealed, anything. Reads only the beginning of a large value.
+CREATE FUNCTION pipeline.key_id(sealed bytea) RETURNS text LANGUAGE sql IMMUTABLE PARALLEL SAFE
+SET search_path = pg_catalog, pg_temp AS $$
+    SELECT CASE WHEN octet_length(sealed) > 2
+        THEN encode(substring(sealed FROM 3 FOR get_byte(substring(sealed FROM 2 FOR 1), 0)), 'escape') ELSE '' END
+$$;
+
+-- The only way for an investigator to sealed images, in two calls as with compliance.reveal_identity.
+CREATE FUNCTION compliance.open_images(
+    tenant text, workflow_key text, reason text, credential_id text DEFAULT NULL, classifier text DEFAULT NULL
+) RETURNS TABLE (
+    image_id uuid, credential text, part text, media_type text, sha256 bytea, store text, blob_key text, sealed bytea,
+    audit_number bigint, note text
+) LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+    wanted text[] := ARRAY['image.read', $1, $2, $3, $4, $5];
+    request bigint := pipeline.committed_request(wanted);
+    found uuid[] := ARRAY(
+        SELECT i.id FROM pipeline.images i
+        WHERE i.tenant = $1 AND i.workflow_key = $2 AND i.state = 'stored'
+            AND i.credential_id = coalesce($4, i.credential_id) AND i.classifier = coalesce($5, i.classifier)
+        ORDER BY i.credential_id, i.classifier
+    );
+BEGIN
+    PERFORM pipeline.require_reason($3);
+    audit_number := pipeline.append_audit('image.read', $1, NULL, $2, $3, jsonb_build_object(
+        'step', CASE WHEN request IS NULL THEN 'asked' ELSE 'shown' END, 'asked_as', request, 'images', to_jsonb(found)
+    ));
+    IF request IS NULL THEN
+        DELETE FROM pipeline.access_requests r WHERE r.made_at < clock_timestamp() - interval '15 minutes';
+        INSERT INTO pipeline.access_requests (number, asked)
+        VALUES (audit_number, pipeline.asked_digest(audit_number, wanted));
+        note := pipeline.noted(audit_number);
+        RETURN NEXT;
+        RETURN;
+    END IF;
+    RETURN QUERY
+    SELECT i.id, i.credential_id, i.classifier, i.media_type, i.sha256, i.store, i.blob_key, b.sealed, audit_number,
+        NULL::text
+    FROM pipeline.images i
+    LEFT JOIN pipeline.image_blobs b ON i.store = 'postgres:' AND b.key = i.blob_key
+    WHERE i.id = ANY (found) AND i.state = 'stored'
+    ORDER BY i.credential_id, i.classifier;
+END
+$$;
+COMMENT ON FUNCTION compliance.open_images IS
+    'The sealed images of a workflow, for `jumio-pipeline images get`, which has the keys. Call it twice, as reveal_identity: the first call writes who, when, which and why into the audit trail and shows nothing. Who has no keys gets nothing that can be looked at.';
+REVOKE ALL ON FUNCTION compliance.open_images, pipeline.key_id FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION compliance.open_images TO compliance_investigator;
+-- keys status and keys rotate, images verify and images move.
+GRANT EXECUTE ON FUNCTION pipeline.key_id TO jumio_admin;
+GRANT INSERT ON pipeline.image_blobs TO jumio_admin;
+-- A worker puts blobs, reads and changes none, and takes back its own where another attempt was faster.
+REVOKE SELECT, UPDATE (sealed) ON pipeline.image_blobs FROM jumio_worker;
+GRANT SELECT (key), DELETE ON pipeline.image_blobs TO jumio_worker;

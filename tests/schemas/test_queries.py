@@ -12,8 +12,6 @@ from schemas.sql.queries import WAITING, WorkTable, query, work_query
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "schemas/sql"
 FRAGMENTS = {("deliveries", "in_order")}
-# Nothing reads an image back yet.
-UNUSED = {("images", "get_blob")}
 NAMED = [
     (path.stem, name)
     for path in sorted(FOLDER.glob("*.sql"))
@@ -54,7 +52,7 @@ def test_a_query_is_one_statement_with_nothing_left_to_fill_in(table: str, name:
     assert b"{" not in text
 
 
-@pytest.mark.parametrize(("table", "name"), sorted(set(NAMED) - UNUSED))
+@pytest.mark.parametrize(("table", "name"), NAMED)
 def test_a_query_is_used(table: str, name: str) -> None:
     sources = [path.read_text() for package in ("receiver", "workers", "schemas", "deploy") for path in python(package)]
 
