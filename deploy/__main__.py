@@ -28,6 +28,7 @@ COMMANDS: Mapping[str, str] = {
     "roles": "Make logins of people and processes, rotate their passwords.",
     "audit": "Verify the audit trail, and print its head to be kept elsewhere.",
     "images": "Read an image, check the store of images, move them to another.",
+    "keys": "Say what each encryption key still seals; seal everything anew.",
     "new-key": "Make a key for ENCRYPTION_KEYS.",
 }
 _DEVELOPMENT = {"demo", "up", "simulate"}

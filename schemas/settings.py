@@ -212,6 +212,7 @@ NEEDED_BY: Mapping[str, tuple[str, ...]] = {
     "operator": ("database_url",),
     "subscriptions": ("database_url", "encryption_keys"),
     "images": ("database_url", "encryption_keys"),
+    "keys": ("database_url", "encryption_keys"),
 }
 # Which secret files of tenants a role opens, by how their names begin: the others need not be mounted where it runs.
 OPENED_BY: Mapping[str, str] = {"": "", "receiver": "callback_", "worker": "jumio_"}

@@ -39,6 +39,11 @@ WHERE id = %(id)s AND store = %(was_store)s AND blob_key = %(was_key)s;
 SELECT id, tenant, workflow_key, credential_id, classifier, store FROM pipeline.images
 WHERE state = 'stored' AND id > %(after)s::uuid ORDER BY id LIMIT %(batch)s;
 
+-- name: page_resealable
+-- A page of those that another key sealed.
+SELECT id, store FROM pipeline.images
+WHERE state = 'stored' AND key_id <> %(key_id)s AND id > %(after)s::uuid ORDER BY id LIMIT %(batch)s;
+
 -- name: page_movable
 -- A page of those that another store holds.
 SELECT id, store FROM pipeline.images
@@ -50,6 +55,9 @@ SELECT store, count(*)::bigint AS images FROM pipeline.images WHERE store IS NOT
 -- name: find_referenced
 -- Of these keys in a store, those that a row points at.
 SELECT blob_key FROM pipeline.images WHERE store = %(store)s AND blob_key = ANY(%(keys)s);
+
+-- name: count_by_key
+SELECT key_id, count(*)::bigint AS rows FROM pipeline.images WHERE state = 'stored' GROUP BY key_id;
 
 -- name: open_images
 -- Twice: the first call writes the audit trail, the second shows. For investigators; `sealed` is null in other stores.
