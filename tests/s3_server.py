@@ -2,7 +2,6 @@
 
 import shutil
 import socket
-import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -11,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from deploy.embedded.leash import Leash
 from schemas.settings import inherited_environment
 
 BUCKET = "jumio-images"
@@ -66,13 +66,13 @@ def s3_server() -> Iterator[S3Server]:
             "--port",
             str(port),
         ]
-        running = subprocess.Popen([*serve, "--log-level", "error", "--no-access-log"], env=environment)
+        # On a leash: it ends with the tests, also where they are killed.
+        running = Leash([*serve, "--log-level", "error", "--no-access-log"], environment=environment, grace=5)
         try:
             wait_for(port)
             yield S3Server(port, Path(folder))
         finally:
-            running.terminate()
-            running.wait(10)
+            running.let_go()
 
 
 def wait_for(port: int) -> None:
