@@ -51,6 +51,11 @@ class KeyRing:
         """A new ring of one random key, in the form that parse reads."""
         return f"{key_id}:{base64.b64encode(os.urandom(KEY_BYTES)).decode()}"
 
+    @property
+    def ids(self) -> tuple[str, ...]:
+        """The ids of the keys, in their order."""
+        return tuple(self._ciphers)
+
     def seal(self, clear: bytes, *, place: str) -> bytes:
         """Encrypt. `place` says where it is kept (table.column/row id): elsewhere it will not open."""
         head, cipher = self._sealing

@@ -9,6 +9,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BeforeValidator, Field, SecretStr, ValidationError, ValidationInfo, model_validator
 
+from schemas.images_url import read_images_url
 from schemas.sealing import KeyRing
 from schemas.tenants import (
     Frozen,
@@ -119,7 +120,12 @@ class Settings(TenantSettings):
     encryption_keys: Annotated[KeyRing | None, BeforeValidator(_key_ring)] = None
     jumio_tenants_file: Annotated[Mapping[str, TenantSettings] | None, BeforeValidator(_tenants)] = None
     jumio_retry_seconds: Seconds = JUMIO_RETRY_SECONDS
-    images_url: Literal["postgres:"] = "postgres:"
+    images_url: Annotated[str, BeforeValidator(read_images_url)] = "postgres:"
+    aws_access_key_id: str = ""
+    aws_secret_access_key: SecretStr = SecretStr("")
+    aws_session_token: SecretStr = SecretStr("")
+    aws_region: str = ""
+    aws_endpoint_url: Annotated[str, Field(pattern=r"^https?://[^\s/?#@]+/?$")] | Literal[""] = ""
     event_source: str = Field(default="/jumio-pipeline", min_length=1, max_length=256)
     subscriber_private_cidrs: Networks = ()
     delivery_retry_seconds: Seconds = DELIVERY_RETRY_SECONDS
@@ -157,6 +163,14 @@ class Settings(TenantSettings):
         )
         if wrong:
             raise ValueError("\n".join(f"{name.upper()} must be https: credentials travel over it" for name in wrong))
+        return self
+
+    @model_validator(mode="after")
+    def _a_bucket_can_be_reached(self) -> Self:
+        if bool(self.aws_access_key_id) != bool(self.aws_secret_access_key.get_secret_value()):
+            raise ValueError("AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY belong together: set both, or neither")
+        if self.images_url.startswith("s3:") and not (self.aws_region or self.aws_endpoint_url):
+            raise ValueError("AWS_REGION is not set: the region of the bucket in IMAGES_URL, or AWS_ENDPOINT_URL")
         return self
 
     @cached_property
@@ -197,6 +211,8 @@ NEEDED_BY: Mapping[str, tuple[str, ...]] = {
     ),
     "operator": ("database_url",),
     "subscriptions": ("database_url", "encryption_keys"),
+    "images": ("database_url", "encryption_keys"),
+    "keys": ("database_url", "encryption_keys"),
 }
 # Which secret files of tenants a role opens, by how their names begin: the others need not be mounted where it runs.
 OPENED_BY: Mapping[str, str] = {"": "", "receiver": "callback_", "worker": "jumio_"}

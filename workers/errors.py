@@ -117,6 +117,13 @@ class BusyError(TryAgainError):
     code = "busy"
 
 
+class VaultAwayError(TryAgainError):
+    """The store of images did not answer, or refused."""
+
+    code = "vault_away"
+    advice = "see IMAGES_URL and what belongs to it; then: jumio-pipeline requeue --parked --reason vault_away"
+
+
 class SubscriberAwayError(TryAgainError):
     """A subscriber did not answer 2xx in time."""
 

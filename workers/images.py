@@ -12,6 +12,8 @@ from workers.emit import Outlet, emit
 from workers.errors import JumioAnswerError, JumioNotFoundError, TooLargeError, WithheldError
 from workers.tenants import tenant_of
 from workers.tools import Tools
+from workers.vault.blob import seal_image
+from workers.vault.vault import new_key
 
 log = structlog.get_logger()
 
@@ -47,14 +49,17 @@ def store_image(conn: Connection, image_id: UUID, *, attempt: int, tools: Tools)
         raise JumioAnswerError("an image without a byte")
 
     facts = {"id": image_id, "attempt": attempt, "bytes": len(data), "sha256": hashlib.sha256(data).digest()}
+    blob = _put(conn, data, image_id, attempt=attempt, tools=tools)
     media_type = sniff(data)
     is_expected = media_type in _EXPECTED or (image["classifier"], media_type) == _ORIGINAL
     flag = None if is_expected else "neither JPEG nor PNG"
-    sealed = tools.settings.keys.seal(data, place=f"image_blobs.sealed/{image_id}")
     with conn.transaction():
-        if store.change(conn, "images", "store_image", {**facts, "media_type": media_type, "flag": flag}):
-            store.change(conn, "images", "insert_blob", {"id": image_id, "sealed": sealed})
+        kept = store.change(conn, "images", "store_image", {**facts, **blob, "media_type": media_type, "flag": flag})
+        if kept:
             _announce_when_settled(conn, image, outlet=tools.outlet)
+    if not kept:
+        tools.vaults.at(blob["store"], conn).delete(blob["blob_key"])
+        return
     log.info("image.stored", workflow_key=image["workflow_key"], media_type=media_type, bytes=len(data))
 
 
@@ -62,6 +67,16 @@ def give_up(conn: Connection, image_id: UUID, *, attempt: int, error: str, outle
     """What is too large or withheld is `refused` for good; everything else is `parked` for an operator."""
     state = "refused" if error.partition(":")[0] in _FOR_GOOD else "parked"
     settle(conn, image_id, attempt=attempt, state=state, error=error, outlet=outlet)
+
+
+def _put(conn: Connection, data: bytes, image_id: UUID, *, attempt: int, tools: Tools) -> dict[str, str]:
+    """The blob before the row: a crash in between leaves one that no row names, never a row without its blob.
+
+    Nor is it deleted where the commit fails: who lost the connection cannot know whether it was committed.
+    """
+    keys, url, key = tools.settings.keys, tools.vaults.home, new_key(image_id, attempt=attempt)
+    tools.vaults.at(url, conn).put(key, seal_image(data, image_id, keys=keys))
+    return {"store": url, "blob_key": key, "key_id": keys.primary}
 
 
 def _download(conn: Connection, image: store.Row, tools: Tools) -> bytes:

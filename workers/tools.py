@@ -19,6 +19,7 @@ from workers.jumio.client import Jumio
 from workers.jumio.legacy import Legacy
 from workers.jumio.token import Tokens
 from workers.jumio.transport import Http
+from workers.vault.vaults import Vaults
 
 # A statement that takes longer is stuck, and a transaction that idles longer has lost its worker.
 _OPTIONS = "-c statement_timeout=15s -c idle_in_transaction_session_timeout=20s -c synchronous_commit=on"
@@ -35,6 +36,7 @@ class Tools:
     jumio: dict[str, Jumio]
     legacy: dict[str, Legacy]
     destinations: Destinations
+    vaults: Vaults
     outlet: Outlet
     worker: str
 
@@ -61,6 +63,7 @@ def open_tools(settings: Settings) -> Tools:
         jumio={name: _jumio(tenant, http, fleet, settings) for name, tenant in settings.tenants.items()},
         legacy={name: _legacy(tenant, http, fleet) for name, tenant in settings.tenants.items()},
         destinations=Destinations(settings),
+        vaults=Vaults(settings),
         outlet=outlet,
         # Children of one worker are one worker: the parent's pid names it.
         worker=f"worker@{socket.gethostname()}/{os.getppid()}",

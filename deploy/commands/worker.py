@@ -5,9 +5,10 @@ import sys
 
 import click
 
-from deploy.commands.session import connection, settings_for
+from deploy.commands.session import Failed, connection, settings_for
 from schemas.settings import Settings
 from workers.broker import QUEUES
+from workers.vault.vaults import Vaults
 
 
 @click.command("worker")
@@ -16,6 +17,8 @@ def command() -> None:
     settings = settings_for("worker")
     with connection(settings):
         pass
+    if problem := Vaults(settings).check():
+        raise Failed(f"IMAGES_URL: {problem}")
     arguments = celery_arguments(settings)
     os.execv(arguments[0], arguments)  # noqa: S606 - our own interpreter with our own arguments
 

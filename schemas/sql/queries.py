@@ -1,6 +1,7 @@
 """Named queries, read from the .sql files beside this module as bytes, so psycopg's types take them without a cast."""
 
 import re
+from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 from typing import Literal
@@ -9,6 +10,29 @@ WorkTable = Literal["callbacks", "images", "deliveries"]
 
 # The state in which a row of each table waits for a worker.
 WAITING: dict[WorkTable, str] = {"callbacks": "stored", "images": "wanted", "deliveries": "pending"}
+
+
+@dataclass(frozen=True)
+class SealedColumn:
+    """A column of ciphertexts: where its rows are, and which text of a row is in the place that each was sealed for."""
+
+    table: str
+    column: str
+    key: str = "id"
+    key_type: str = "uuid"
+    own: str = "id::text"
+
+
+# All but those of image blobs, which may be in other stores; by the beginning of the place that KeyRing.seal was given.
+SEALED: dict[str, SealedColumn] = {
+    "callbacks.body": SealedColumn("callbacks", "sealed_body"),
+    "callbacks.head": SealedColumn("callbacks", "sealed_head"),
+    "reports.sealed": SealedColumn("reports", "sealed"),
+    "subscriptions.sealed_secret": SealedColumn("subscriptions", "sealed_secret"),
+    "tokens.sealed_token": SealedColumn(
+        "tokens", "sealed_token", key="tenant", key_type="text", own="tenant || '/' || token_id"
+    ),
+}
 
 _NAME = re.compile(rb"^-- name: (\w+)\n", re.MULTILINE)
 
@@ -29,6 +53,15 @@ def work_query(table: WorkTable, name: str) -> bytes:
         .replace(b"{waiting}", WAITING[table].encode())
         .replace(b"{in_order}", in_order)
     )
+
+
+@cache
+def sealed_query(column: SealedColumn, name: str) -> bytes:
+    """One query of sealed.sql for one of the columns."""
+    sql = query("sealed", name)
+    for field in ("table", "column", "key_type", "key", "own"):
+        sql = sql.replace(b"{%s}" % field.encode(), getattr(column, field).encode())
+    return sql
 
 
 @cache

@@ -7,20 +7,19 @@ from typing import get_args
 import pytest
 from psycopg import Connection
 
-from schemas.sql.queries import WAITING, WorkTable, query, work_query
+from schemas.sql.queries import SEALED, WAITING, WorkTable, query, sealed_query, work_query
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "schemas/sql"
 FRAGMENTS = {("deliveries", "in_order")}
-# Nothing reads an image back yet.
-UNUSED = {("images", "get_blob")}
 NAMED = [
     (path.stem, name)
     for path in sorted(FOLDER.glob("*.sql"))
     for name in re.findall(r"^-- name: (\w+)$", path.read_text(), re.MULTILINE)
 ]
 SHARED = [(table, name) for table in WAITING for file, name in NAMED if file == "work"]
-OWN = [pair for pair in NAMED if pair[0] != "work" and pair not in FRAGMENTS]
+FOR_EACH_COLUMN = [(place, name) for place in SEALED for file, name in NAMED if file == "sealed"]
+OWN = [pair for pair in NAMED if pair[0] not in {"work", "sealed"} and pair not in FRAGMENTS]
 
 
 def test_no_file_names_two_queries_alike() -> None:
@@ -37,6 +36,21 @@ def test_a_shared_query_fits_every_table_with_work_in_it(conn: Connection, table
     conn.execute(prepared(work_query(table, name)))
 
 
+@pytest.mark.parametrize(("place", "name"), FOR_EACH_COLUMN)
+def test_a_query_of_sealed_columns_fits_each(conn: Connection, place: str, name: str) -> None:
+    conn.execute(prepared(sealed_query(SEALED[place], name)))
+
+
+def test_every_sealed_column_is_sealed_anew_with_the_others(conn: Connection) -> None:
+    columns = conn.execute(
+        "SELECT table_name, column_name FROM information_schema.columns "
+        "WHERE table_schema = 'pipeline' AND data_type = 'bytea' AND column_name LIKE '%sealed%'"
+    ).fetchall()
+
+    known = {(column.table, column.column) for column in SEALED.values()}
+    assert set(columns) == known | {("image_blobs", "sealed")}
+
+
 def prepared(sql: bytes) -> bytes:
     """The statement as Postgres plans it, with its parameters numbered in order of appearance."""
     names = list(dict.fromkeys(re.findall(rb"%\((\w+)\)[sb]", sql)))
@@ -47,18 +61,23 @@ def prepared(sql: bytes) -> bytes:
 
 @pytest.mark.parametrize(("table", "name"), NAMED)
 def test_a_query_is_one_statement_with_nothing_left_to_fill_in(table: str, name: str) -> None:
-    sql = work_query("images", name) if table == "work" else query(table, name)
+    sql = query(table, name)
+    if table == "work":
+        sql = work_query("images", name)
+    elif table == "sealed":
+        sql = sealed_query(SEALED["tokens.sealed_token"], name)
 
     text = re.sub(rb"--.*|'[^']*'", b"", sql)
     assert b";" not in text
     assert b"{" not in text
 
 
-@pytest.mark.parametrize(("table", "name"), sorted(set(NAMED) - UNUSED))
+@pytest.mark.parametrize(("table", "name"), NAMED)
 def test_a_query_is_used(table: str, name: str) -> None:
     sources = [path.read_text() for package in ("receiver", "workers", "schemas", "deploy") for path in python(package)]
 
-    assert any(f'"{name}"' in source and (f'"{table}"' in source or table == "work") for source in sources)
+    shared = table in {"work", "sealed"}
+    assert any(f'"{name}"' in source and (f'"{table}"' in source or shared) for source in sources)
 
 
 def python(package: str) -> list[Path]:

@@ -72,9 +72,9 @@ def test_another_key_of_the_same_id_does_not_open() -> None:
 
 
 def test_no_nonce_comes_twice() -> None:
-    nonces = {RING.seal(b"", place=PLACE)[4 : 4 + NONCE_BYTES] for _ in range(10_000)}
+    nonces = {RING.seal(b"", place=PLACE)[4 : 4 + NONCE_BYTES] for _ in range(100_000)}
 
-    assert len(nonces) == 10_000
+    assert len(nonces) == 100_000
 
 
 def test_what_is_sealed_shows_nothing_of_it() -> None:

@@ -73,6 +73,18 @@ def test_a_role_asks_for_no_more_than_it_uses(role: str, names: set[str]) -> Non
         ("JUMIO_AUTH_URL", f"https://user:{PLANTED}@jumio.example", "nothing more"),
         ("JUMIO_AUTH_URL", f"https://jumio.example?{PLANTED}", "nothing more"),
         ("JUMIO_AUTH_URL", f"https://jumio.example#{PLANTED}", "nothing more"),
+        ("IMAGES_URL", PLANTED, "postgres:, file:///FOLDER or s3://BUCKET"),
+        ("IMAGES_URL", f"postgres:{PLANTED}", "postgres:, file:///FOLDER or s3://BUCKET"),
+        ("IMAGES_URL", f"s3:///{PLANTED}", "names a bucket"),
+        ("IMAGES_URL", f"s3://{PLANTED}", "names a bucket"),
+        ("IMAGES_URL", f"s3://key:{PLANTED}@bucket", "a place and nothing more"),
+        ("IMAGES_URL", f"s3://bucket?secret={PLANTED}", "a place and nothing more"),
+        ("IMAGES_URL", f"file://{PLANTED}/images", "after three slashes"),
+        ("IMAGES_URL", "file:///", "after three slashes"),
+        ("IMAGES_URL", f"file:///srv/../{PLANTED}", "without . or .. between slashes"),
+        ("IMAGES_URL", f"file:///srv/%2e%2e/{PLANTED}", "letters, digits"),
+        ("AWS_ENDPOINT_URL", f"ftp://{PLANTED}", "match pattern"),
+        ("AWS_ENDPOINT_URL", f"http://key:{PLANTED}@host", "match pattern"),
         ("ENCRYPTION_KEYS", PLANTED, "a key has|not base64|needs an id"),
         ("ENCRYPTION_KEYS", f"k1:{PLANTED}", "not base64"),
         ("ENCRYPTION_KEYS", "k1:UExBTlRFRC03NDMx", "12 bytes, not 32"),
@@ -245,3 +257,37 @@ def _reads_environment(node: ast.AST) -> bool:
     if isinstance(node, ast.ImportFrom):
         return node.module == "os" and any(alias.name in names for alias in node.names)
     return isinstance(node, ast.Attribute) and node.attr in names and ast.unparse(node.value) == "os"
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [
+        ("postgres:", "postgres:"),
+        ("file:///srv/images/", "file:///srv/images"),
+        ("s3://bucket", "s3://bucket"),
+        ("s3://bucket/a/b//", "s3://bucket/a/b"),
+    ],
+)
+def test_a_store_of_images_is_named_in_one_spelling(given: str, kept: str) -> None:
+    assert Settings.load("", {"IMAGES_URL": given, "AWS_REGION": "eu-central-1"}).images_url == kept
+
+
+@pytest.mark.parametrize(
+    ("environment", "complaint"),
+    [
+        ({"IMAGES_URL": "s3://bucket"}, "AWS_REGION is not set"),
+        ({"AWS_ACCESS_KEY_ID": "id"}, "belong together"),
+        ({"AWS_SECRET_ACCESS_KEY": PLANTED}, "belong together"),
+    ],
+)
+def test_what_a_bucket_needs_is_asked_for_at_start(environment: dict[str, str], complaint: str) -> None:
+    with pytest.raises(SettingsError, match=complaint) as caught:
+        Settings.load("", environment)
+
+    assert PLANTED not in str(caught.value)
+
+
+def test_the_secret_of_a_bucket_is_in_no_repr() -> None:
+    given = {"AWS_ACCESS_KEY_ID": "id", "AWS_SECRET_ACCESS_KEY": PLANTED, "AWS_SESSION_TOKEN": PLANTED}
+
+    assert PLANTED not in repr(Settings.load("", given))

@@ -21,6 +21,8 @@ from workers import store
 from workers.emit import Outlet
 from workers.errors import JumioAnswerError, JumioAwayError, JumioNotFoundError, TooLargeError, WithheldError
 from workers.images import NOT_FOUND_TRIES, give_up, sniff, store_image
+from workers.vault.blob import read_image
+from workers.vault.vaults import Vaults
 from workers.work import Work
 
 JPEG = b"\xff\xd8\xff\xe0\x00\x10JFIF" + b"\0" * 50
@@ -53,11 +55,14 @@ class Shelf:
     conn: Connection
     keys: KeyRing
     jumio: FakeJumio = field(default_factory=FakeJumio)
+    images_url: str = "postgres:"
 
     def tools(self) -> Any:
         """As much of a worker's as this step needs."""
-        settings = SimpleNamespace(keys=self.keys)
-        return SimpleNamespace(jumio={"default": self.jumio}, legacy={}, settings=settings, outlet=OUTLET)
+        settings = SimpleNamespace(keys=self.keys, images_url=self.images_url)
+        return SimpleNamespace(
+            jumio={"default": self.jumio}, legacy={}, settings=settings, outlet=OUTLET, vaults=Vaults(settings)
+        )
 
     def __post_init__(self) -> None:
         self.conn.execute(
@@ -152,9 +157,12 @@ def test_an_image_is_kept_sealed_with_the_facts_about_it(
     kept = shelf.image(image_id)
     assert (kept["state"], kept["media_type"], kept["flag"], kept["bytes"]) == ("stored", media_type, flag, len(data))
     assert kept["sha256"] == hashlib.sha256(data).digest()
-    [blob] = store.rows(shelf.conn, "images", "get_blob", {"id": image_id})
-    assert data not in blob["sealed"]
-    assert shelf.keys.unseal(blob["sealed"], place=f"image_blobs.sealed/{image_id}") == data
+    [[key, sealed]] = shelf.conn.execute("SELECT key, sealed FROM pipeline.image_blobs").fetchall()
+    assert (kept["store"], kept["blob_key"], kept["key_id"]) == ("postgres:", key, shelf.keys.primary)
+    assert key.startswith(f"{str(image_id)[-2:]}/{image_id}.1.")
+    assert data not in sealed
+    assert shelf.keys.unseal(sealed, place=f"image_blobs.sealed/{image_id}") == data
+    assert read_image(shelf.conn, image_id, vaults=shelf.tools().vaults, keys=shelf.keys) == data
     assert shelf.jumio.asked == [("a-1", "c-1", "FRONT")]
 
 
@@ -277,7 +285,7 @@ def test_an_attempt_that_overslept_stores_nothing(shelf: Shelf) -> None:
     store_image(shelf.conn, image_id, attempt=1, tools=shelf.tools())
 
     assert shelf.image(image_id)["state"] == "wanted"
-    assert store.rows(shelf.conn, "images", "get_blob", {"id": image_id}) == []
+    assert shelf.conn.execute("SELECT count(*) FROM pipeline.image_blobs").fetchone() == (0,)
     assert shelf.events() == []
 
 

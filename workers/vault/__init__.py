@@ -1,0 +1,1 @@
+"""Where sealed images are kept: Postgres, a folder or a bucket, each blob under a key that its image's row names."""
