@@ -13,6 +13,7 @@ from starlette.routing import Route, Router
 from starlette.types import ASGIApp
 
 from receiver.allowlist import Allowlist
+from receiver.answers import NOT_FOUND
 from receiver.guard import Guard
 from receiver.health import door, livez, readyz
 from receiver.inbox import Inbox
@@ -59,7 +60,7 @@ def build_app(settings: Settings, metrics: Metrics, allowlist: Allowlist | None 
         Route("/readyz", readyz),
         Route("/readyz/door", door),
     ]
-    return Guard(Router(routes, redirect_slashes=False, lifespan=lifespan), metrics)
+    return Guard(Router(routes, redirect_slashes=False, default=NOT_FOUND, lifespan=lifespan), metrics)
 
 
 def build_metrics_app(metrics: Metrics) -> ASGIApp:

@@ -1,8 +1,9 @@
 """uvicorn's protocol with the limits that it lacks: deadlines, the size of a head, and a share for each peer."""
 
 import asyncio
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
@@ -12,8 +13,12 @@ from schemas.settings import Network
 
 # Measured without it: half a head keeps its connection open for ever, and 250 of them end a receiver in silence.
 HEAD_SECONDS = 10.0
-# The parser collects a head of any size before the guard sees it.
+# The parser collects a head of any size before the guard sees it, and what follows the last chunk just the same.
 MOST_HEAD_BYTES = 65_536
+# A body in chunks of one byte each has five more of framing to every byte; extensions and trailers are nobody's need.
+FRAMING_FACTOR = 8
+# How long somebody whose request was too large is listened to, so that the answer is read and not lost in a reset.
+LINGER_SECONDS = 2.0
 # As long as an idle connection may stay: who does not read what it asked for is no better.
 UNREAD_SECONDS = 30.0
 # What is half sent when the process must stop has this long to become whole.
@@ -31,7 +36,7 @@ class Peers:
         self._trusted, self._knows, self._most = trusted, knows, most
         self._held: Counter[Address] = Counter()
         self._all = 0
-        self.cut = metrics.cut.labels
+        self.cut, self.turned_away = metrics.cut.labels, metrics.turned_away.labels
 
     def enter(self, peer: Address | None) -> bool:
         """Count one more, if there may be one more; without an address (a Unix socket) there is nothing to count."""
@@ -59,7 +64,8 @@ class Connection(HttpToolsProtocol):
     peers: Peers
     _late: asyncio.TimerHandle | None = None
     _unread: asyncio.TimerHandle | None = None
-    _head_bytes = 0
+    # Bytes of this request that are not its body's.
+    _framing = 0
     _deaf = False
     _peer: Address | None = None
 
@@ -82,11 +88,10 @@ class Connection(HttpToolsProtocol):
             return
         if self.cycle is None or self.cycle.response_complete:
             self._expect_head()
-        if self._late is not None:
-            self._head_bytes += len(data)
+        self._framing += len(data)
         super().data_received(data)
-        if self._late is not None and self._head_bytes > MOST_HEAD_BYTES:
-            self._cut("head_bytes")
+        if self._framing > MOST_HEAD_BYTES and not self.transport.is_closing():
+            self._refuse_the_rest()
 
     def eof_received(self) -> bool:  # type: ignore[override]
         """A caller that shut its side after the whole request still gets its answer."""
@@ -98,9 +103,9 @@ class Connection(HttpToolsProtocol):
     def send_400_response(self, msg: str) -> None:
         """Garbage after a whole request does not take its answer away; what follows is not listened to."""
         if self._owes_an_answer():
-            self._deaf = True
-            self.cycle.keep_alive = False
+            self._listen_no_more()
         else:
+            self.peers.turned_away("400").inc()
             super().send_400_response(msg)
 
     def pause_writing(self) -> None:
@@ -124,6 +129,17 @@ class Connection(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         self._head_came()
         super().on_headers_complete()
+        # The parser tells trailers as it told headers, and the application holds that list: a trailer is no header, or
+        # anyone behind a proxy that hands trailers on writes the last line of X-Forwarded-For.
+        self.headers = _TRAILERS
+
+    def on_body(self, body: bytes) -> None:
+        self._framing -= FRAMING_FACTOR * len(body)
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        self._framing = 0
+        super().on_message_complete()
 
     def _stop_waiting(self) -> None:
         if self.cycle is not None and self.cycle.more_body and not self.transport.is_closing():
@@ -134,7 +150,6 @@ class Connection(HttpToolsProtocol):
 
     def _expect_head(self) -> None:
         if self._late is None:
-            self._head_bytes = 0
             self._late = self.loop.call_later(HEAD_SECONDS, self._cut, "head_seconds")
 
     def _head_came(self) -> None:
@@ -147,14 +162,42 @@ class Connection(HttpToolsProtocol):
             self._unread.cancel()
             self._unread = None
 
+    def _refuse_the_rest(self) -> None:
+        """Say what is wrong, then let what is under way run into nothing for a while."""
+        if self._owes_an_answer():
+            self._listen_no_more()
+            return
+        answer = _HEAD_TOO_LARGE
+        if self._late is None:
+            # Within a body, which is not going to be whole.
+            answer = _UNREADABLE
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()
+        self._head_came()
+        self.peers.turned_away(answer[9:12].decode()).inc()
+        self.transport.write(answer)
+        self._deaf = True
+        self._late = self.loop.call_later(LINGER_SECONDS, self.transport.abort)
+
     def _cut(self, reason: str) -> None:
         self.peers.cut(reason).inc()
         self.transport.abort()
 
     def _unsupported_upgrade_warning(self) -> None:
-        """An upgrade is ignored, and a stranger cannot fill the log with it."""
+        """An upgrade is ignored, and a stranger cannot fill the log with it; the parser is of no more use after it."""
+        self._listen_no_more()
+
+    def _listen_no_more(self) -> None:
+        self._deaf = True
+        self.cycle.keep_alive = False
 
 
 def connection_class(peers: Peers) -> type[Connection]:
     """The protocol of one server, with what its connections share."""
     return type("CountedConnection", (Connection,), {"peers": peers})
+
+
+_TRAILERS: Any = deque(maxlen=0)
+_END = b"\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
+_HEAD_TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large" + _END
+_UNREADABLE = b"HTTP/1.1 400 Bad Request" + _END

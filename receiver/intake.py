@@ -120,7 +120,7 @@ async def turn_away(scope: Scope, receive: Receive, state: State, caller: Caller
         return REFUSED
     rule, address = caller.judgement.evidence["rule"], str(caller.traced.address)
     log.warning("callback.refused", tenant=caller.tenant, address=address, rule=rule)
-    if _declared_bytes(scope) > MOST_REFUSED_BODY:
+    if _declared_bytes(scope) > MOST_REFUSED_BODY or _waits_to_be_asked(scope):
         return REFUSED
     try:
         body = await read_body(receive, limit=MOST_REFUSED_BODY, seconds=STRANGERS_BODY_SECONDS)
@@ -177,6 +177,11 @@ def _not_complete(error: Exception, state: State) -> Answer:
     state["metrics"].incomplete.labels(reason).inc()
     log.warning("callback.incomplete", reason=reason)
     return TOO_SLOW if slow else UNREADABLE
+
+
+def _waits_to_be_asked(scope: Scope) -> bool:
+    """Whether reading the body would say 100 Continue first: nobody asks a stranger for more."""
+    return any(name == b"expect" for name, _ in scope["headers"])
 
 
 def _declared_bytes(scope: Scope) -> int:
