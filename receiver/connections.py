@@ -5,7 +5,8 @@ from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn._types import ASGI3Application
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from receiver.metrics import Metrics
 from receiver.source import Address, is_in, peer_address
@@ -67,6 +68,8 @@ class Connection(HttpToolsProtocol):
     # Bytes of this request that are not its body's.
     _framing = 0
     _deaf = False
+    # The request that is being answered; `cycle` is the last one of those that came together.
+    _running: RequestResponseCycle | None = None
     _peer: Address | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -81,6 +84,7 @@ class Connection(HttpToolsProtocol):
         self._head_came()
         self._was_read()
         self.peers.leave(self._peer)
+        self._give_up()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -97,7 +101,7 @@ class Connection(HttpToolsProtocol):
         """A caller that shut its side after the whole request still gets its answer."""
         if not self._owes_an_answer():
             return False
-        self.cycle.keep_alive = False
+        self._listen_no_more()
         return True
 
     def send_400_response(self, msg: str) -> None:
@@ -106,6 +110,7 @@ class Connection(HttpToolsProtocol):
             self._listen_no_more()
         else:
             self.peers.turned_away("400").inc()
+            self._give_up()
             super().send_400_response(msg)
 
     def pause_writing(self) -> None:
@@ -145,8 +150,27 @@ class Connection(HttpToolsProtocol):
         if self.cycle is not None and self.cycle.more_body and not self.transport.is_closing():
             self._cut("stop")
 
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
+        self._running = cycle
+        super()._start_asgi_task(cycle, app)
+
     def _owes_an_answer(self) -> bool:
-        return self.cycle is not None and not self.cycle.more_body and not self.cycle.response_complete
+        return self._running is not None and not self._running.more_body and not self._running.response_complete
+
+    def _give_up(self) -> None:
+        """Let what is being answered know that nobody hears it: to write to what is closed is an error."""
+        if self._running is not None and not self._running.response_complete:
+            self._running.disconnected = True
+            self._running.message_event.set()
+
+    def _listen_no_more(self) -> None:
+        """Answer what is whole, then close."""
+        self._deaf = True
+        if self.pipeline and self.cycle.more_body:
+            self.pipeline.popleft()
+        last = self.pipeline[0][0] if self.pipeline else self._running
+        if last is not None:
+            last.keep_alive = False
 
     def _expect_head(self) -> None:
         if self._late is None:
@@ -171,8 +195,7 @@ class Connection(HttpToolsProtocol):
         if self._late is None:
             # Within a body, which is not going to be whole.
             answer = _UNREADABLE
-            self.cycle.disconnected = True
-            self.cycle.message_event.set()
+            self._give_up()
         self._head_came()
         self.peers.turned_away(answer[9:12].decode()).inc()
         self.transport.write(answer)
@@ -186,10 +209,6 @@ class Connection(HttpToolsProtocol):
     def _unsupported_upgrade_warning(self) -> None:
         """An upgrade is ignored, and a stranger cannot fill the log with it; the parser is of no more use after it."""
         self._listen_no_more()
-
-    def _listen_no_more(self) -> None:
-        self._deaf = True
-        self.cycle.keep_alive = False
 
 
 def connection_class(peers: Peers) -> type[Connection]:

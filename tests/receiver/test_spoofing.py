@@ -21,10 +21,11 @@ NEIGHBOURS = ("34.202.241.226", "34.226.103.120", "2600:1f18::226", "6.6.6.6", "
 TRUSTED = ("10.0.0.0/8", "192.168.7.0/24", "172.16.3.4/32", "fd00::/8", "2001:db8:7::/48", "127.0.0.1/32",
            "0.0.0.0/1")  # fmt: skip
 PROXIES = ("10.0.0.1", "10.255.0.9", "192.168.7.1", "172.16.3.4", "fd00::7", "2001:db8:7::1", "127.0.0.1")
-JUNK = ("", " ", "unknown", "_hidden", "1.2.3", "1.2.3.4.5", "256.1.1.1", "01.2.3.4", "0x7f.1", "::g", ":::", "[", "]",
-       "<script>",
-        "34.202.241.227.", "34.202.241.227:", "34.202.241.227:x", "[34.202.241.227", "\x85", '"', "\\", "=",
-        "for=", "34.202.241.227 34.202.241.227", "34.202.241.227;", "::ffff:999.1.1.1", "%", "\uff13.1.1.1")  # fmt: skip
+JUNK = (
+    "", " ", "unknown", "_hidden", "1.2.3", "1.2.3.4.5", "256.1.1.1", "01.2.3.4", "0x7f.1", "::g", ":::", "[", "]", "%",
+    "<script>", "34.202.241.227.", "34.202.241.227:", "34.202.241.227:x", "[34.202.241.227", "\x85", '"', "\\", "=",
+    "for=", "34.202.241.227 34.202.241.227", "34.202.241.227;", "::ffff:999.1.1.1", "\uff13.1.1.1",
+)  # fmt: skip
 
 # --- the rules, step by step, with nothing of the receiver's and nothing of what it is built on -----------------------
 
@@ -179,7 +180,7 @@ def lines_of(header: ForwardingHeader, dice: random.Random) -> list[str]:
     """Up to four lines of up to six hops; sometimes far more hops than anyone has proxies."""
     part = hop if header == "x-forwarded-for" else element
     lines = [", ".join(part(dice) for _ in range(dice.randrange(1, 6))) for _ in range(dice.choice((0, 1, 1, 1, 2, 3)))]
-    if lines and dice.random() < 0.1:
+    if lines and dice.random() < 0.05:
         far = "10.0.0.1" if header == "x-forwarded-for" else "for=10.0.0.1"
         lines.append(", ".join([far] * dice.choice((31, 32, 33))))
     return lines

@@ -78,6 +78,12 @@ CASES = (
     Case("A38", "closed within a chunk", _CHUNKED + b"5\r\nhel", not_kept("400 | 408 | -"), half_close=True),
     Case("A39", "closed before the last chunk", _CHUNKED + b"2\r\n{}\r\n", not_kept("400 | 408 | -"), half_close=True),
     Case("A40", "two callbacks at once", post(b"1") + post(b"2"), kept("200 200", 2)),
+    Case("A40a", "two callbacks and garbage at once",
+         post(b"1") + post(b"2") + b"\x00garbage\r\n\r\n", kept("200 200", 2),
+         nginx=kept("200 200 400", 2), haproxy=kept("200 200 400", 2)),
+    Case("A40b", "a callback and half of one at once", post(b"1") + post(b"22")[:-1], kept("200"), half_close=True,
+         nginx=kept("200 | 200 400"), haproxy=kept("200 | 200 400")),
     Case("A41", "bare line feeds", post(b"{}").replace(b"\r\n", b"\n"), _BAD, nginx=kept("200"), haproxy=kept("200")),
     Case("A42", "a folded header", HEAD + b"X-A: b\r\n c\r\nContent-Length: 2\r\n\r\n{}", kept("200 | 400", 0, 1)),
+    Case("G11", "the sending side shut after the body", post(b"{}"), kept(), half_close=True),
 )  # fmt: skip
