@@ -4,7 +4,7 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; 
 BIN := .venv/bin
 PACKAGES := receiver workers schemas deploy tests
 
-.PHONY: help setup demo test crash-proof planted-defects bench bench-lock check measure format lock clean
+.PHONY: help setup demo test crash-proof planted-defects door-proof fuzz bench bench-lock check measure format lock clean
 .DEFAULT_GOAL := help
 
 help: ## say what there is to make
@@ -30,6 +30,15 @@ crash-proof: setup ## kill, stop, cut and fill everything under load, ROUNDS tim
 
 planted-defects: setup ## plant each known defect in a copy of the project, and demand that its tests notice
 	@$(BIN)/python -m tests.planted $(if $(ONLY),--only "$(ONLY)")
+
+door-proof: setup ## every case of the door's catalogue, directly and behind nginx and haproxy, the slow ones too
+	@for name in nginx haproxy; do PATH="$$PATH:/usr/sbin:/usr/local/sbin" command -v $$name >/dev/null || \
+		{ echo "$$name is needed: apt-get install nginx-light haproxy"; exit 1; }; done
+	@DOOR_PROOF=long SPOOF_CASES=100000 $(BIN)/python -m pytest -p no:cacheprovider -o timeout=600 \
+		tests/receiver/catalogue tests/receiver/test_spoofing.py tests/receiver/test_namespace.py
+
+fuzz: setup ## random and mutated requests for SECONDS (SEED repeats them)
+	@$(BIN)/python -m tests.fuzz --seconds $(or $(SECONDS),60) $(if $(SEED),--seed $(SEED)) $(if $(ONLY),--only $(ONLY))
 
 bench: setup .venv-bench/.installed ## the door against its floor and its peers; writes deploy/benchmarks (needs wrk)
 	@$(BIN)/python -m tests.bench $(BENCH)

@@ -13,6 +13,7 @@ from starlette.routing import Route, Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from receiver.allowlist import Allowlist
+from receiver.answers import NOT_FOUND
 from receiver.callers import Callers
 from receiver.guard import Guard
 from receiver.health import door, livez, readyz
@@ -73,7 +74,7 @@ def build_app(settings: Settings, metrics: Metrics, allowlist: Allowlist | None 
         Route("/readyz", readyz),
         Route("/readyz/door", door),
     ]
-    router = Router(routes, redirect_slashes=False, lifespan=lifespan)
+    router = Router(routes, redirect_slashes=False, default=NOT_FOUND, lifespan=lifespan)
     return Guard(CallbacksFirst(intake, router), metrics)
 
 

@@ -124,7 +124,7 @@ async def turn_away(delivery: Delivery, receive: Receive, state: State) -> Answe
     if not state["room"].paced():
         return REFUSED
     log.warning("callback.refused", tenant=delivery.to.tenant, address=caller.address, rule=caller.rule)
-    if _declared_bytes(delivery.scope) > MOST_REFUSED_BODY:
+    if _declared_bytes(delivery.scope) > MOST_REFUSED_BODY or _waits_to_be_asked(delivery.scope):
         return REFUSED
     try:
         body = await read_body(receive, limit=MOST_REFUSED_BODY, seconds=STRANGERS_BODY_SECONDS)
@@ -172,6 +172,11 @@ def _not_complete(error: Exception, state: State) -> Answer:
     state["metrics"].incomplete.labels(reason).inc()
     log.warning("callback.incomplete", reason=reason)
     return TOO_SLOW if slow else UNREADABLE
+
+
+def _waits_to_be_asked(scope: Scope) -> bool:
+    """Whether reading the body would say 100 Continue first: nobody asks a stranger for more."""
+    return any(name == b"expect" for name, _ in scope["headers"])
 
 
 def _declared_bytes(scope: Scope) -> int:

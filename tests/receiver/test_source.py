@@ -1,7 +1,6 @@
 """Who calls, seen through trusted hops."""
 
-import random
-from ipaddress import ip_address, ip_network
+from ipaddress import ip_network
 
 import pytest
 from hypothesis import given, settings
@@ -87,35 +86,6 @@ def test_the_walked_hops_are_counted() -> None:
     traced = trace("10.1.1.1", [f"{GENUINE}, 10.0.0.2"], trusted=TRUSTED, header="x-forwarded-for")
 
     assert (str(traced.address), traced.hops) == (GENUINE, 2)
-
-
-def oracle(peer: str, text: str) -> str:
-    """The same rule written down differently: cut from the right while what stands there is trusted."""
-    chain = [*(part.strip(" \t") for part in text.split(",")), peer]
-    while chain:
-        last = chain.pop()
-        try:
-            address = ip_address(last)
-        except ValueError:
-            return "None"
-        mapped = getattr(address, "ipv4_mapped", None)
-        address = mapped or address
-        if not any(address in network for network in TRUSTED if network.version == address.version):
-            return str(address)
-    return "None"
-
-
-HOPS = ["10.0.0.1", "10.255.0.9", "fd00::7", "::ffff:10.3.3.3", GENUINE, "6.6.6.6", "2001:4860::1", "::ffff:6.6.6.6",
-        "unknown", "", "1.2.3", "garbage", "127.0.0.1", "11.0.0.1"]  # fmt: skip
-
-
-def test_no_spoofed_header_of_5000_gets_another_answer_than_the_oracle() -> None:
-    dice = random.Random(20_240_601)
-
-    for _ in range(5000):
-        peer, entries = dice.choice(HOPS), [dice.choice(HOPS) for _ in range(dice.randint(1, 6))]
-        lines = ", ".join(entries).split(", ", dice.randint(0, 3))
-        assert xff(peer, *lines) == oracle(peer, ",".join(lines)), (peer, lines)
 
 
 @settings(max_examples=500, deadline=None)

@@ -1,0 +1,223 @@
+"""Who is slow, silent, many or loud does not keep Jumio out; who says it is Jumio by PROXY or TLS is not believed."""
+
+import contextlib
+import os
+import re
+import socket
+import ssl
+import struct
+import threading
+import time
+import warnings
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from tests.receiver.catalogue.case import HEAD, post
+from tests.receiver.catalogue.conftest import Front
+from tests.receiver.catalogue.proxies import BALANCER, PROXIES, client_context
+from tests.receiver.catalogue.talk import talk
+from tests.receiver.serving import JUMIO, STRANGER, read_all, wait_until
+
+# The long form, as make door-proof says it.
+LONG = os.environ.get("DOOR_PROOF") == "long"  # noqa: TID251 - how thorough, not how the product is set
+CONTEXT = client_context()
+
+
+@contextlib.contextmanager
+def idle(front: Front, count: int, *, peers: list[str], data: bytes = b"") -> Iterator[None]:
+    """So many connections that have begun something and say nothing more."""
+    with contextlib.ExitStack() as stack:
+        for number in range(count):
+            peer = peers[number % len(peers)]
+            held = socket.create_connection(("127.0.0.1", front.port), timeout=20, source_address=(peer, 0))
+            stack.enter_context(held)
+            with contextlib.suppress(OSError):
+                held.sendall(data)
+        yield
+
+
+def seconds_of_a_callback(front: Front, peer: str = JUMIO) -> float:
+    began = time.monotonic()
+    heard = talk(front.port, post(), peer=peer, tls=front.way != "direct")
+    assert heard.statuses == [200]
+    return time.monotonic() - began
+
+
+@pytest.mark.parametrize(
+    "peers",
+    [[STRANGER], [f"127.0.3.{number}" for number in range(1, 101)]],
+    ids=["one stranger", "a hundred strangers"],
+)
+def test_a_thousand_idle_connections_cost_a_callback_less_than_a_second(front: Front, peers: list[str]) -> None:
+    with idle(front, 1000, peers=peers, data=HEAD if front.way == "direct" else b"\x16\x03\x01"):
+        assert max(seconds_of_a_callback(front) for _ in range(3)) < 1
+
+
+def test_connections_that_are_reset_at_once_leave_nothing_behind(front: Front) -> None:
+    def files() -> int:
+        return len(list(Path(f"/proc/{front.served.process.pid}/fd").iterdir()))
+
+    before, count = files(), 10_000 if LONG else 1000
+    for _ in range(count):
+        with socket.create_connection(("127.0.0.1", front.port), timeout=20, source_address=(STRANGER, 0)) as gone:
+            gone.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+    wait_until(lambda: files() <= before + 8)
+    assert seconds_of_a_callback(front) < 1
+
+
+def test_the_same_callback_many_times_at_once_is_kept_each_time(front: Front) -> None:
+    front.rows()
+    count = 1000 if LONG else 200
+
+    with ThreadPoolExecutor(50) as crowd:
+        heard = list(
+            crowd.map(lambda _: talk(front.port, post(b"same"), peer=JUMIO, tls=front.way != "direct"), range(count))
+        )
+
+    assert [each.statuses for each in heard] == [[200]] * count
+    assert front.rows() == [b"same"] * count
+
+
+def test_a_flood_of_strangers_costs_little_and_is_hardly_logged(front: Front) -> None:
+    """Two thousand a second is more than this machine's clients can send; they send what they can."""
+    front.rows()
+    seconds = 60.0 if LONG else 2.0
+    over, lines = threading.Event(), len(front.served.lines())
+    sent = [0] * 8
+
+    def flood(number: int) -> None:
+        while not over.is_set():
+            with contextlib.suppress(OSError), socket.create_connection(
+                ("127.0.0.1", front.port), timeout=5, source_address=(STRANGER, 0)
+            ) as plain, CONTEXT.wrap_socket(plain) if front.way != "direct" else plain as stranger:  # fmt: skip
+                stranger.sendall(post(b"x" * 200))
+                stranger.recv(4096)
+                sent[number] += 1
+
+    with ThreadPoolExecutor(len(sent)) as crowd:
+        floods = [crowd.submit(flood, number) for number in range(len(sent))]
+        until, took = time.monotonic() + seconds, []
+        while time.monotonic() < until:
+            took.append(seconds_of_a_callback(front))
+            time.sleep(0.05)
+        over.set()
+        for each in floods:
+            each.result()
+
+    assert sum(sent) > 10 * seconds
+    assert sorted(took)[int(len(took) * 0.99) - 1] < 1
+    # A burst of 200 is told and kept, then five a second.
+    told = [line["event"] for line in front.served.lines()[lines:]].count("callback.refused")
+    assert 0 < told < 210 + 10 * seconds
+    kept = front.conn.execute(
+        "SELECT count(*), coalesce(sum(bytes), 0) FROM pipeline.callbacks WHERE state = 'refused'"
+    )
+    [[rows, size]] = kept.fetchall()
+    assert rows < 210 + 10 * seconds
+    assert size < 1_048_576
+
+
+def test_silence_and_slowness_are_ended_in_time(front: Front) -> None:
+    """Directly the receiver ends them, behind a proxy the proxy must; an idle connection has 30 s, the rest has 10."""
+    if front.way == "direct" and not LONG:
+        pytest.skip("as tests/receiver/test_server.py has it")
+    began = time.monotonic()
+
+    def lasts(kind: str) -> float:
+        with socket.create_connection(("127.0.0.1", front.port), timeout=45, source_address=(STRANGER, 0)) as plain:
+            if kind != "silent" and front.way != "direct":
+                held: socket.socket = CONTEXT.wrap_socket(plain)
+            else:
+                held = plain
+            with held, contextlib.suppress(OSError):
+                if kind in {"head", "dripping head"}:
+                    held.sendall(HEAD)
+                if kind in {"body", "dripping body"}:
+                    held.sendall(HEAD + b"Content-Length: 100000\r\n\r\nhello")
+                if kind == "idle":
+                    held.sendall(b"GET /readyz/door HTTP/1.1\r\nHost: a\r\n\r\n")
+                    held.recv(4096)
+                while kind.startswith("dripping"):
+                    held.sendall(b"X")
+                    held.settimeout(2)
+                    with contextlib.suppress(TimeoutError):
+                        if not held.recv(4096):
+                            break
+                    if time.monotonic() - began > 40:
+                        break
+                held.settimeout(45)
+                read_all(held)
+        return time.monotonic() - began
+
+    kinds = ["silent", "head", "dripping head", "body", *(["dripping body", "idle"] if LONG else [])]
+    with ThreadPoolExecutor(len(kinds)) as crowd:
+        took = dict(zip(kinds, crowd.map(lasts, kinds), strict=True))
+
+    print(front.way, took)  # noqa: T201 - shown with -s
+    limits = {"body": 16.5, "idle": 32, "dripping body": 45 if front.way == "nginx" else 32}
+    assert {kind: seconds for kind, seconds in took.items() if seconds > limits.get(kind, 12)} == {}
+
+
+@pytest.mark.skipif(not LONG, reason="takes half a minute: make door-proof")
+def test_who_never_reads_its_answers_is_ended(front: Front) -> None:
+    if front.way != "direct":
+        pytest.skip("a proxy reads them")
+    with front.served.connect() as deaf:
+        deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        deaf.settimeout(2)
+        request = b"GET /readyz HTTP/1.1\r\nHost: a\r\n\r\n" * 1000
+        with contextlib.suppress(TimeoutError, ConnectionError):
+            for _ in range(1000):
+                deaf.sendall(request)
+        wait_until(lambda: 'cut_connections_total{reason="unread"} 1.0' in front.served.metrics(), seconds=40)
+
+
+def test_old_tls_is_refused_and_names_do_not_matter(front: Front) -> None:
+    if front.way == "direct":
+        pytest.skip("TLS is a proxy's")
+
+    def speaks(version: ssl.TLSVersion, name: str | None) -> bool:
+        context = client_context()
+        context.set_ciphers("DEFAULT:@SECLEVEL=0")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)
+            context.minimum_version = context.maximum_version = version
+        with socket.create_connection(("127.0.0.1", front.port), timeout=20, source_address=(JUMIO, 0)) as plain:
+            try:
+                with context.wrap_socket(plain, server_hostname=name) as secure:
+                    secure.sendall(post(b"{}", b"Connection: close"))
+                    return read_all(secure).startswith(b"HTTP/1.1 200")
+            except (ssl.SSLError, ConnectionError):
+                return False
+
+    name = "callbacks.example.com"
+    assert [speaks(version, name) for version in (ssl.TLSVersion.TLSv1, ssl.TLSVersion.TLSv1_1)] == [False, False]
+    assert [speaks(version, name) for version in (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3)] == [True, True]
+    assert [speaks(ssl.TLSVersion.TLSv1_2, other) for other in (None, "evil.example")] == [True, True]
+
+
+def test_a_proxy_line_is_believed_from_the_balancer_alone(front: Front, tmp_path: Path) -> None:
+    if front.way == "direct":
+        pytest.skip("the receiver knows no PROXY protocol")
+
+    def post_as(claimed: str | None, *, by: str) -> list[str]:
+        with socket.create_connection(("127.0.0.1", port), timeout=20, source_address=(by, 0)) as plain:
+            try:
+                if claimed:
+                    plain.sendall(f"PROXY TCP4 {claimed} 127.0.0.1 40000 {port}\r\n".encode())
+                with CONTEXT.wrap_socket(plain) as secure:
+                    secure.sendall(post(b"{}", b"Connection: close"))
+                    return [code.decode() for code in re.findall(rb"HTTP/1\.[01] (\d+)", read_all(secure))]
+            except (ssl.SSLError, ConnectionError):
+                return []
+
+    with PROXIES[front.way](tmp_path, front.served.port, behind_a_balancer=True) as port:
+        assert post_as(JUMIO, by=BALANCER) == ["200"]
+        assert post_as(STRANGER, by=BALANCER) == ["403"]
+        assert post_as(None, by=BALANCER) == []
+        # nginx reads the line of anyone, and believes the socket; haproxy takes it for broken TLS.
+        assert post_as(JUMIO, by=STRANGER) == (["403"] if front.way == "nginx" else [])
