@@ -126,11 +126,9 @@ def _check_link(result: Verification, row: Mapping[str, Any]) -> None:
     position, before = row["position"], result.head
     if position != before.position + 1:
         result.wrong.append(f"positions {before.position + 1} to {position - 1} were removed from the chain")
-    numbers = b"".join(number.to_bytes(8) for number in (position, row["number"], row["sealed_at"]))
-    if (
-        position == before.position + 1
-        and row["link"] != hashlib.sha256(before.link + numbers + row["digest"]).digest()
-    ):
+    numbers = b"".join(number.to_bytes(8, signed=True) for number in (position, row["number"], row["sealed_at"]))
+    link = hashlib.sha256(before.link + numbers + row["digest"]).digest()
+    if position == before.position + 1 and row["link"] != link:
         result.wrong.append(
             f"row {row['number']} at position {position} does not follow from the one before it: "
             "its link was changed, or put in, or the one before was"

@@ -117,6 +117,18 @@ def test_removing_cancels_what_waits(conn: Connection, named: str) -> None:
     assert [(each.id, each.pending) for each in list_all(conn)] == [(stays.id, 2)]
 
 
+def test_who_gets_events_is_told_to_the_audit_trail(conn: Connection) -> None:
+    added = subscribe(conn, "https://hooks.example/a-secret-path")
+    remove(conn, str(added.id))
+
+    told = conn.execute(b"SELECT action, details FROM compliance.audit_trail ORDER BY number").fetchall()
+    about = {"subscription": str(added.id)}
+    assert told == [
+        ("subscription.changed", {"change": "added", "host": "hooks.example", **about}),
+        ("subscription.changed", {"change": "removed", **about}),
+    ]
+
+
 def test_what_is_not_there_cannot_be_removed(conn: Connection) -> None:
     added = subscribe(conn)
     remove(conn, str(added.id))

@@ -28,7 +28,7 @@ $$;
 -- before; so nobody who writes a row waits for anybody else, however long his transaction stays open.
 CREATE TABLE pipeline.audit (
     number bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-    happened_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    happened_at timestamptz NOT NULL DEFAULT clock_timestamp() CHECK (isfinite(happened_at)),
     who text NOT NULL,
     application text,
     client_address inet,
@@ -55,7 +55,7 @@ CREATE TABLE pipeline.audit_links (
     position bigint PRIMARY KEY CHECK (position > 0),
     number bigint NOT NULL UNIQUE,
     digest bytea NOT NULL,
-    sealed_at timestamptz NOT NULL,
+    sealed_at timestamptz NOT NULL CHECK (isfinite(sealed_at)),
     link bytea NOT NULL
 );
 
