@@ -4,7 +4,7 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; 
 BIN := .venv/bin
 PACKAGES := receiver workers schemas deploy tests
 
-.PHONY: help setup demo test crash-proof bench bench-lock check measure format lock clean
+.PHONY: help setup demo test crash-proof bench bench-lock check measure catalogue format lock clean
 .DEFAULT_GOAL := help
 
 help: ## say what there is to make
@@ -48,6 +48,9 @@ check: setup ## lint, types and import contracts
 
 measure: setup ## the figures that the documents quote, measured here and now
 	@$(BIN)/python -m deploy.measure 2>/dev/null
+
+catalogue: setup ## write schemas, examples and the AsyncAPI document of the events; refuses to break a consumer
+	@$(BIN)/python -m deploy.catalogue
 
 format: setup ## let the machine format
 	$(BIN)/ruff format $(PACKAGES)

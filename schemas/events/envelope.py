@@ -14,6 +14,7 @@ EventType = Literal[
     "kyc.subject.erased.v1",
 ]
 CONTENT_TYPE = "application/cloudevents+json"
+BATCH_CONTENT_TYPE = "application/cloudevents-batch+json"
 
 
 def envelope(
@@ -42,3 +43,8 @@ def envelope(
         separators=(",", ":"),
         ensure_ascii=False,
     )
+
+
+def schema_id(event_type: str, *, enriched: bool = False) -> str:
+    """The name of the schema of its data; with it an enriched event says what it is."""
+    return f"urn:jumio-pipeline:{event_type}" + (":enriched" if enriched else "")
