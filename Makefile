@@ -2,7 +2,7 @@
 PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
 	"$$p" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 15))' 2>/dev/null && { echo "$$p"; break; }; done)
 BIN := .venv/bin
-PACKAGES := receiver workers schemas deploy tests
+PACKAGES := receiver workers feed schemas deploy tests
 
 .PHONY: help setup demo test crash-proof bench bench-lock check measure catalogue format lock clean
 .DEFAULT_GOAL := help

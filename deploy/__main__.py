@@ -20,11 +20,13 @@ COMMANDS: Mapping[str, str] = {
     "receiver": "Take callbacks: one process.",
     "relay": "Send due work to the workers: one process.",
     "worker": "Fetch, decide, record, store images, deliver: one process.",
+    "feed": "Answer consumers that ask for events: one process.",
     "status": "Say what waits, what is parked and why, and what to do.",
     "drift": "List what Jumio sent that this release does not know.",
     "requeue": "Put parked or refused rows back on the line.",
     "explain-source": "Say whether callbacks from an address would be admitted, and why.",
     "subscriptions": "Add, list and remove who gets events as signed webhooks.",
+    "consumers": "Add, list and revoke who may read the feed.",
     "new-key": "Make a key for ENCRYPTION_KEYS.",
 }
 _DEVELOPMENT = {"demo", "up", "simulate"}

@@ -204,9 +204,13 @@ CREATE TABLE pipeline.events (
     occurred_at timestamptz NOT NULL,
     -- The bytes that are signed and sent: the same ones at every try and to everyone.
     body text NOT NULL,
+    -- The order of the feed. Sequences commit out of order; the number of a transaction tells what may still come:
+    -- nothing below the oldest that is open. Never below the event before of the same workflow.
+    position xid8 NOT NULL DEFAULT pg_current_xact_id(),
     UNIQUE (tenant, family, workflow_key, sequence),
     FOREIGN KEY (tenant, family, workflow_key) REFERENCES pipeline.workflows
 );
+CREATE INDEX events_feed ON pipeline.events (position, sequence, id);
 
 CREATE TABLE pipeline.subscriptions (
     id uuid PRIMARY KEY,
@@ -246,6 +250,24 @@ CREATE INDEX deliveries_order ON pipeline.deliveries (tenant, family, workflow_k
 CREATE INDEX deliveries_subscription ON pipeline.deliveries (subscription_id) WHERE state = 'pending';
 CREATE INDEX deliveries_event ON pipeline.deliveries (event_id);
 CREATE INDEX deliveries_aside ON pipeline.deliveries (finished_at) WHERE state = 'parked';
+
+-- Numbers of transactions are a cluster's own: a database that was restored into another one begins a new epoch.
+CREATE TABLE pipeline.feed (
+    epoch integer NOT NULL,
+    one boolean PRIMARY KEY DEFAULT true CHECK (one)
+);
+INSERT INTO pipeline.feed (epoch) VALUES (1);
+
+CREATE TABLE pipeline.consumers (
+    name text PRIMARY KEY CHECK (name ~ '^[a-z0-9][a-z0-9._-]{0,62}$'),
+    -- A token is 32 random bytes: nothing to guess, so one round of SHA-256 is enough.
+    token_sha256 bytea NOT NULL UNIQUE CHECK (octet_length(token_sha256) = 32),
+    -- Null: of every tenant.
+    tenants text[],
+    created_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    last_used_at timestamptz,
+    revoked_at timestamptz
+);
 
 -- One access token a tenant, shared by every worker; one of them renews it.
 CREATE TABLE pipeline.tokens (

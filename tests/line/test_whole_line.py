@@ -220,7 +220,7 @@ def test_status_metrics_and_readiness_say_how_it_is(up: Up) -> None:
         live, ready = anyone.get(f"{up.url}/livez"), anyone.get(f"{up.url}/readyz")
         door, metrics = anyone.get(f"{up.url}/readyz/door"), anyone.get(f"{up.url}/metrics")
 
-    assert set(status) == {"work", "parked", "aside", "processes", "spools", "allowlist", "breakers", "trouble"}
+    assert set(status) == {"work", "parked", "aside", "processes", "spools", "allowlist", "breakers", "feed", "trouble"}
     assert set(status["processes"]) == {"receiver", "relay", "worker"}
     assert [(spool["rows"], spool["damaged_files"]) for spool in status["spools"]] == [(0, 0)]
     assert "callbacks" in readable
@@ -249,7 +249,7 @@ def test_up_stops_in_order_and_leaves_nothing() -> None:
             assert wait_for(lambda: not [pid for pid in children if alive(pid)], patience=10)
         stopped = re.findall(r'"process": "(\w+)".*"process.stopped"', (folder / "log").read_text())
     assert len(children) > 8
-    assert stopped == ["receiver", "relay", "worker"]
+    assert stopped == ["receiver", "feed", "relay", "worker"]
 
 
 def test_production_refuses_embedded_services(tmp_path: Path) -> None:
