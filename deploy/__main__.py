@@ -26,6 +26,8 @@ COMMANDS: Mapping[str, str] = {
     "requeue": "Put parked or refused rows back on the line.",
     "explain-source": "Say whether callbacks from an address would be admitted, and why.",
     "subscriptions": "Add, list and remove who gets events as signed webhooks.",
+    "roles": "Make logins of people and processes, rotate their passwords.",
+    "audit": "Verify the audit trail, and print its head to be kept elsewhere.",
     "consumers": "Add, list and revoke who may read the feed.",
     "new-key": "Make a key for ENCRYPTION_KEYS.",
 }
@@ -71,6 +73,8 @@ def main() -> None:
         cli()
     except (SettingsError, KeyRingError, MigrationError) as error:
         click.echo(f"Error: {error}", err=True)
+    except psycopg.errors.InsufficientPrivilege as error:
+        click.echo(f"Error: DATABASE_URL's login may not do this: {error.diag.message_primary}", err=True)
     except psycopg.OperationalError as error:
         click.echo(f"Error: Postgres does not answer ({type(error).__name__}); check DATABASE_URL", err=True)
     sys.exit(1)

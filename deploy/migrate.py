@@ -24,6 +24,8 @@ _LEDGER: tuple[LiteralString, ...] = (
         checksum text NOT NULL,
         applied_at timestamptz NOT NULL DEFAULT clock_timestamp()
     )""",
+    # Every process asks at its start whether the schema is the one it knows.
+    "GRANT SELECT ON pipeline.migrations TO PUBLIC",
 )
 
 
