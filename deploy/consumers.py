@@ -44,8 +44,11 @@ def add(conn: Connection, name: str, *, tenants: Sequence[str] | None = None) ->
         "token_sha256": hashlib.sha256(token.encode()).digest(),
         "tenants": list(tenants) if tenants else None,
     }
+    told = {"change": "added", "consumer": name, "tenants": row["tenants"]}
     try:
-        store.change(conn, "consumers", "insert_consumer", row)
+        with conn.transaction():
+            store.change(conn, "consumers", "insert_consumer", row)
+            store.append_audit(conn, "subscription.changed", details=told)
     except UniqueViolation:
         raise ConsumerError("there is or was a consumer of this name: take another, then revoke this one") from None
     return token
@@ -58,8 +61,10 @@ def list_all(conn: Connection) -> list[Consumer]:
 
 def revoke(conn: Connection, name: str) -> None:
     """Answer this consumer no more. Raises ConsumerError."""
-    if not store.change(conn, "consumers", "revoke_consumer", {"name": name}):
-        raise ConsumerError("no consumer that stands has this name; see: jumio-pipeline consumers list")
+    with conn.transaction():
+        if not store.change(conn, "consumers", "revoke_consumer", {"name": name}):
+            raise ConsumerError("no consumer that stands has this name; see: jumio-pipeline consumers list")
+        store.append_audit(conn, "subscription.changed", details={"change": "revoked", "consumer": name})
 
 
 def write_token(token: str, path: Path) -> None:

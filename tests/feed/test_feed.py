@@ -214,6 +214,15 @@ def test_without_postgres_it_starts_says_503_and_ends(tmp_path: Path) -> None:
     assert time.monotonic() - began < 6
 
 
+def test_the_role_of_the_feed_is_enough_for_it(tmp_path: Path, conn: Connection, login: Callable[[str], str]) -> None:
+    written = write_event(conn)
+    with serving(tmp_path, login("jumio_feed")) as url:
+        reader = Reader(url, add(conn, "reader"))
+
+        assert subjects(reader.read()) == [written]
+        assert reader.ask(wait=0.3).status_code == 200
+
+
 def test_a_stop_sends_home_who_waits(tmp_path: Path, conn: Connection, database_url: str) -> None:
     with ThreadPoolExecutor() as pool:
         with serving(tmp_path, database_url) as url:
