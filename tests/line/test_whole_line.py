@@ -24,6 +24,7 @@ from deploy.demo.subscriber import Subscriber, running_subscriber
 from deploy.simulator.run import Simulator
 from deploy.simulator.scenarios import Execution
 from schemas.settings import inherited_environment
+from tests.events import validate_event
 
 COMMAND = str(Path(__file__).parents[2] / ".venv/bin/jumio-pipeline")
 PATIENCE = 60.0
@@ -131,6 +132,32 @@ def test_a_callback_becomes_an_event_at_a_subscriber_and_on_the_stream(up: Up) -
     assert [body["id"] for body in bodies if body["subject"] == execution.key] == [
         str(event["event_id"]) for event in emitted
     ]
+
+
+def test_webhook_stream_and_feed_carry_the_same_bytes(up: Up) -> None:
+    [execution] = up.simulator.create(outcomes=["rejected.digital_copy"])
+    up.simulator.play(up.callbacks, [execution])
+    wait_for(lambda: up.rows(events_of(execution, 1)))
+    token_file = up.folder / "token"
+    added = up.run("consumers", "add", "everyone", "--token-file", str(token_file))
+    authorization = {"authorization": f"Bearer {token_file.read_text().strip()}"}
+    feed = f"http://{up.settings()['FEED_BIND']}/events?limit=1000"
+
+    with client("127.0.0.1") as consumer, up.redis() as stream:
+        page = consumer.get(feed, headers=authorization)
+        streamed = [fields["body"] for _, fields in stream.xrange("jumio:events") if fields["subject"] == execution.key]
+        revoked = up.run("consumers", "revoke", "everyone")
+        refused = consumer.get(feed, headers=authorization)
+
+    assert (added.returncode, revoked.returncode) == (0, 0), added.stderr + revoked.stderr
+    received = [each.event for each in up.subscriber.received if each.event["subject"] == execution.key]
+    assert streamed == [json.dumps(event, separators=(",", ":"), ensure_ascii=False) for event in received]
+    assert received
+    assert [body for body in streamed if body not in page.text] == []
+    for event in page.json():
+        validate_event(event)
+    assert (refused.status_code, refused.json()["code"]) == (401, "token_unknown")
+    assert "everyone" in up.run("consumers", "list").stdout
 
 
 def test_a_stranger_gets_403_and_is_explained(up: Up) -> None:
