@@ -1004,7 +1004,7 @@ GRANT SELECT, INSERT, UPDATE, DELETE ON pipeline.breakers TO jumio_worker;
 GRANT SELECT, INSERT ON pipeline.verdicts, pipeline.events TO jumio_worker;
 GRANT SELECT (id, digest), INSERT ON pipeline.reports TO jumio_worker;
 GRANT INSERT ON pipeline.checks, pipeline.steps, pipeline.identities TO jumio_worker;
-GRANT SELECT (image_id), INSERT, UPDATE (sealed) ON pipeline.image_blobs TO jumio_worker;
+GRANT SELECT, INSERT, UPDATE (sealed) ON pipeline.image_blobs TO jumio_worker;
 GRANT SELECT, UPDATE (removed_at) ON pipeline.subscriptions TO jumio_worker;
 GRANT EXECUTE ON FUNCTION pipeline.append_audit, pipeline.folded_name, pipeline.folded_number TO jumio_worker;
 

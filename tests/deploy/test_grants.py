@@ -64,7 +64,7 @@ GRANTS: dict[str, dict[str, str]] = {
     "pipeline.folded_name()": {"jumio_worker": "X"},
     "pipeline.folded_number()": {"jumio_worker": "X"},
     "pipeline.identities": {"jumio_worker": "a", "jumio_admin": "r(position report_id) d"},
-    "pipeline.image_blobs": {"jumio_worker": "a r(image_id) w(sealed)", "jumio_admin": "r w d"},
+    "pipeline.image_blobs": {"jumio_worker": "a r w(sealed)", "jumio_admin": "r w d"},
     "pipeline.images": {
         "jumio_receiver": "r(next_attempt_at state)",
         "jumio_relay": "r(claimed_until id leased_until next_attempt_at state) w(leased_until)",
@@ -133,7 +133,6 @@ REFUSED = [
     ("jumio_relay", "SELECT url FROM pipeline.subscriptions"),
     ("jumio_relay", "SELECT * FROM pipeline.workflows"),
     ("jumio_worker", "SELECT first_name FROM pipeline.identities"),
-    ("jumio_worker", "SELECT sealed FROM pipeline.image_blobs"),
     ("jumio_feed", "SELECT * FROM pipeline.events"),
     ("jumio_feed", "UPDATE pipeline.events SET body = ''"),
     ("jumio_feed", "INSERT INTO pipeline.consumers (name, token_sha256) VALUES ('me', sha256('x'))"),
