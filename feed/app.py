@@ -34,6 +34,8 @@ from schemas.events.envelope import BATCH_CONTENT_TYPE
 
 # One consumer that opens many waits must not keep the others out; a program needs one, and one more while it restarts.
 MOST_REQUESTS = 8
+# How long an answer may look for what is rare; callers wait longer than that.
+SCAN_SECONDS = 10.0
 _BEARER = re.compile(r"bearer +(\S+) *", re.IGNORECASE)
 
 log = structlog.get_logger()
@@ -86,7 +88,7 @@ async def events(request: Request[State]) -> Response:
     except DATABASE_AWAY as error:
         log.warning("feed.database_away", error=type(error).__name__)
         return refuse(AWAY)
-    headers = {"feed-cursor": page.cursor.text(), "cache-control": "no-store"}
+    headers = {"feed-cursor": page.cursor.text(), "feed-more": str(page.more).lower(), "cache-control": "no-store"}
     return Response(f"[{','.join(page.bodies)}]", media_type=BATCH_CONTENT_TYPE, headers=headers)
 
 
@@ -116,12 +118,12 @@ async def _page(request: Request[State], token: str, question: Question) -> Page
     state, until = request.state, time.monotonic() + question.wait
     bell = state["latest"].bell()
     name, page = await _read(state["pool"], token, question)
-    if page.bodies or not question.wait:
+    if page.bodies or page.more or not question.wait:
         return page
     with _counted(state["open_requests"], name):
         gone = asyncio.create_task(_gone(request.receive))
         try:
-            while not page.bodies and not gone.done() and (left := until - time.monotonic()) > 0:
+            while not (page.bodies or page.more or gone.done()) and (left := until - time.monotonic()) > 0:
                 await _wait(state["latest"], bell, left, gone)
                 bell = state["latest"].bell()
                 _, page = await _read(state["pool"], token, replace(question, after=page.cursor))
@@ -133,14 +135,19 @@ async def _page(request: Request[State], token: str, question: Question) -> Page
 
 
 async def _read(pool: Pool, token: str, question: Question) -> tuple[str, Page]:
-    async with pool.connection() as conn:
-        consumer = await find_consumer(conn, token)
-        if consumer is None:
-            raise RefusedError(TOKEN_UNKNOWN)
-        page = await read_page(conn, question, consumer)
-    if page.ended:
-        raise RefusedError(CURSOR_ENDED)
-    return consumer.name, page
+    """The page, past all that is of no interest; a place to go on where that is too much for one answer."""
+    until = time.monotonic() + SCAN_SECONDS
+    while True:
+        async with pool.connection() as conn:
+            consumer = await find_consumer(conn, token)
+            if consumer is None:
+                raise RefusedError(TOKEN_UNKNOWN)
+            page = await read_page(conn, question, consumer)
+        if page.ended:
+            raise RefusedError(CURSOR_ENDED)
+        if page.bodies or not page.more or time.monotonic() > until:
+            return consumer.name, page
+        question = replace(question, after=page.cursor)
 
 
 async def _wait(latest: Latest, bell: asyncio.Event, seconds: float, gone: "asyncio.Task[None]") -> None:

@@ -29,13 +29,14 @@ class Feed:
     url: str
     token: str
 
-    def read(self, cursor: str) -> tuple[list[Event], str]:
-        """One page and where to go on. Raises CursorEndedError, OSError."""
+    def read(self, cursor: str) -> tuple[list[Event], str, bool]:
+        """One page, where to go on, and whether there may be more. Raises CursorEndedError, OSError."""
         query = urlencode({"after": cursor, "limit": PAGE})
         request = Request(f"{self.url}/events?{query}", headers={"authorization": f"Bearer {self.token}"})  # noqa: S310
         try:
             with urlopen(request, timeout=TIMEOUT_SECONDS) as answer:  # noqa: S310 - the operator's own address
-                return json.load(answer), answer.headers["feed-cursor"]
+                headers = answer.headers
+                return json.load(answer), headers["feed-cursor"], headers["feed-more"] == "true"
         except HTTPError as error:
             with error:
                 if error.code == 400 and json.load(error).get("code") == "cursor_ended":  # noqa: PLR2004
@@ -74,7 +75,7 @@ class CatchUp:
                 pass
 
     async def _read_all(self) -> None:
-        events: list[Event] = [{}]
-        while events:
-            events, cursor = await asyncio.to_thread(self._feed.read, self._inbox.cursor())
+        more = True
+        while more:
+            events, cursor, more = await asyncio.to_thread(self._feed.read, self._inbox.cursor())
             self._inbox.take_page(events, cursor)

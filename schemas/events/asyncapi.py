@@ -50,7 +50,7 @@ _QUERY = {
 }
 _FEED_DESCRIPTION = (
     "GET /events?after=CURSOR&types=&limit=&wait= answers a CloudEvents batch; "
-    "the header feed-cursor says where to go on."
+    "the header feed-cursor says where to go on, feed-more whether to do so at once."
 )
 
 
