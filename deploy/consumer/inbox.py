@@ -12,6 +12,7 @@ from typing import Any
 
 Event = dict[str, Any]
 
+ERASED = "kyc.subject.erased.v1"
 _TABLES = """
 CREATE TABLE IF NOT EXISTS applied (
     id TEXT PRIMARY KEY, workflow TEXT NOT NULL, sequence INTEGER NOT NULL, type TEXT NOT NULL, outcome TEXT,
@@ -101,6 +102,10 @@ class Inbox:
         row = (event["id"], _workflow(event), event["sequence"], event["type"], event["data"].get("outcome"), via)
         self._file.execute("INSERT INTO applied VALUES (?, ?, ?, ?, ?, ?)", row)
         self._file.execute("DELETE FROM held WHERE id = ?", (event["id"],))
+        if event["type"] == ERASED:
+            # Ids and numbers stay, so that a repeat is still known for one.
+            self._file.execute("UPDATE applied SET outcome = NULL WHERE workflow = ?", (_workflow(event),))
+            self._file.execute("DELETE FROM held WHERE workflow = ?", (_workflow(event),))
 
     def _apply_held(self, event: Event) -> None:
         """Those that waited for this one, as far as they follow without a gap."""

@@ -120,6 +120,17 @@ def test_a_gap_in_the_feed_is_one_that_stays(inbox: Inbox) -> None:
     assert inbox.gaps() == 0
 
 
+def test_an_erasure_is_carried_out_here_too(inbox: Inbox) -> None:
+    inbox.take_delivery(event(1))
+    inbox.take_delivery(event(3))
+
+    inbox.take_page([{**event(4), "type": "kyc.subject.erased.v1"}], "cursor")
+
+    assert [(sequence, outcome) for _, sequence, outcome, _ in inbox.applied()] == [(1, None), (4, None)]
+    assert inbox.gaps() == 0
+    assert inbox.take_delivery(event(1))
+
+
 def test_the_same_workflow_of_another_tenant_is_another(inbox: Inbox) -> None:
     inbox.take_delivery(event(1))
 

@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from psycopg import Connection
 
+from deploy.status import read_status
 from feed.cursor import Cursor, CursorError
-from schemas.sql.queries import query
 from tests.feed.conftest import Reader, serving, subjects, write_event
 
 Connect = Callable[[], Connection]
@@ -58,9 +58,10 @@ def test_the_feed_waits_for_an_open_transaction_and_does_not_skip_it(
 
         assert reader.read() == []
         assert reader.read(wait=0.3) == []
-        held = conn.execute(query("feed", "held_back")).fetchone()
-    assert held is not None
-    assert held[0] == 1
+        conn.execute("UPDATE pipeline.events SET occurred_at = now() - interval '2 minutes'")
+        trouble = read_status(conn)["trouble"]
+    assert any("the feed holds back 1 events for 12" in line for line in trouble), trouble
+    assert not any("the feed holds back" in line for line in read_status(conn)["trouble"])
     assert sorted(subjects(reader.read(wait=5))) == sorted([first, second])
 
 

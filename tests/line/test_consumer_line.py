@@ -1,5 +1,6 @@
 """The example consumer beside a running line: a gap, a repeat, a forgery, and being away, each planted."""
 
+import json
 import subprocess
 import sys
 import time
@@ -105,6 +106,7 @@ def test_a_gap_is_filled_a_repeat_taken_once_and_a_forgery_refused(
         subscribe(hand, consumer)
         a_gap_is_filled_from_the_feed(consumer, decide, hand)
         a_repeat_is_taken_once(consumer, decide, hand)
+        a_trial_is_acknowledged_and_passed_over(consumer)
         a_forgery_is_refused(consumer, hand)
 
 
@@ -122,6 +124,17 @@ def a_gap_is_filled_from_the_feed(consumer: Consumer, decide: Decide, hand: Hand
     assert consumer.settles(cut, [(1, "feed"), (2, "webhook")])
     assert [sequence for sequence, _ in consumer.applied(whole)] == [1, 2]
     assert consumer.state()["held"] == 0
+
+
+def a_trial_is_acknowledged_and_passed_over(consumer: Consumer) -> None:
+    body = json.dumps({"id": "trial", "type": "kyc.subscription.test.v1", "data": {}}).encode()
+    secret, now = (consumer.folder / "secret-file").read_text().strip(), int(time.time())
+    signature = sign(secret, "trial", now, body)
+    headers = {"webhook-id": "trial", "webhook-timestamp": str(now), "webhook-signature": signature}
+    before = consumer.state()["applied"]
+
+    assert httpx2.post(consumer.url, content=body, headers=headers, trust_env=False).status_code == 204
+    assert consumer.state()["applied"] == before
 
 
 def a_repeat_is_taken_once(consumer: Consumer, decide: Decide, hand: Hand) -> None:
