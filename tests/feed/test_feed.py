@@ -1,6 +1,5 @@
 """GET /events as a consumer meets it: pages, filters, waits, tokens, and what is said when it cannot be."""
 
-import json
 import threading
 import time
 from collections.abc import Callable
@@ -260,20 +259,14 @@ def test_without_postgres_it_starts_says_503_and_ends(tmp_path: Path) -> None:
     assert time.monotonic() - began < 12
 
 
-def test_the_role_of_the_feed_is_enough_for_it(tmp_path: Path, conn: Connection, login: Callable[[str], str]) -> None:
+def test_its_own_role_is_enough_and_a_stop_sends_home_who_waits(
+    tmp_path: Path, conn: Connection, login: Callable[[str], str]
+) -> None:
     written = write_event(conn)
-    with serving(tmp_path, login("jumio_feed")) as url:
-        reader = Reader(url, add(conn, "reader"))
-
-        assert subjects(reader.read()) == [written]
-        assert reader.ask(wait=0.3).status_code == 200
-
-
-def test_a_stop_sends_home_who_waits(tmp_path: Path, conn: Connection, database_url: str) -> None:
     with ThreadPoolExecutor() as pool:
-        with serving(tmp_path, database_url) as url:
+        with serving(tmp_path, login("jumio_feed")) as url:
             reader = Reader(url, add(conn, "waits"))
-            reader.read()
+            assert subjects(reader.read()) == [written]
             waiting = pool.submit(reader.read, wait=30)
             time.sleep(0.4)
             began = time.monotonic()
@@ -281,7 +274,6 @@ def test_a_stop_sends_home_who_waits(tmp_path: Path, conn: Connection, database_
         assert waiting.result(timeout=1) == []
     assert time.monotonic() - began < 8
     assert "jpf_" not in (tmp_path / "feed.log").read_text()
-    assert json.loads(json.dumps(reader.cursor))
 
 
 def until(ask: Callable[[], httpx2.Response], *, status: int) -> httpx2.Response:
