@@ -2,9 +2,9 @@
 PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
 	"$$p" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 15))' 2>/dev/null && { echo "$$p"; break; }; done)
 BIN := .venv/bin
-PACKAGES := receiver workers schemas deploy tests
+PACKAGES := receiver workers feed schemas deploy tests
 
-.PHONY: help setup demo test crash-proof planted-defects door-proof fuzz bench bench-lock check measure format lock clean
+.PHONY: help setup demo test crash-proof planted-defects door-proof fuzz bench bench-lock check measure catalogue format lock clean
 .DEFAULT_GOAL := help
 
 help: ## say what there is to make
@@ -62,6 +62,9 @@ check: setup ## lint, types and import contracts
 measure: setup ## the figures that the documents quote, measured here and now
 	@$(BIN)/python -m deploy.measure 2>/dev/null
 	@$(BIN)/python -m pytest -s -k many tests/schemas/test_mutations.py | grep mutations
+
+catalogue: setup ## write schemas, examples and the AsyncAPI document of the events; refuses to break a consumer
+	@$(BIN)/python -m deploy.catalogue
 
 format: setup ## let the machine format
 	$(BIN)/ruff format $(PACKAGES)

@@ -20,6 +20,7 @@ COMMANDS: Mapping[str, str] = {
     "receiver": "Take callbacks: one process.",
     "relay": "Send due work to the workers: one process.",
     "worker": "Fetch, decide, record, store images, deliver: one process.",
+    "feed": "Answer consumers that ask for events: one process.",
     "status": "Say what waits, what is parked and why, and what to do.",
     "drift": "List what Jumio sent that this release does not know.",
     "requeue": "Put parked or refused rows back on the line.",
@@ -29,6 +30,7 @@ COMMANDS: Mapping[str, str] = {
     "audit": "Verify the audit trail, and print its head to be kept elsewhere.",
     "images": "Read an image, check the store of images, move them to another.",
     "keys": "Say what each encryption key still seals; seal everything anew.",
+    "consumers": "Add, list and revoke who may read the feed.",
     "new-key": "Make a key for ENCRYPTION_KEYS.",
 }
 _DEVELOPMENT = {"demo", "up", "simulate"}

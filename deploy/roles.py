@@ -11,7 +11,7 @@ from workers import store
 
 PARTS = (
     *("compliance_analyst", "compliance_investigator", "compliance_auditor"),
-    *("jumio_receiver", "jumio_relay", "jumio_worker", "jumio_admin"),
+    *("jumio_receiver", "jumio_relay", "jumio_worker", "jumio_feed", "jumio_admin"),
 )
 # 192 bits: nobody types it, and nobody guesses it.
 _PASSWORD_BYTES = 24

@@ -16,6 +16,7 @@ OVERDUE_SECONDS = 300.0
 SILENT_SECONDS = 120.0
 STALE_SECONDS = 3600.0
 SPOOLED_SECONDS = 60.0
+HELD_BACK_SECONDS = 60.0
 # A relay that is away is noticed by its pulses; these roles are needed for the line to move.
 _ROLES = ("receiver", "relay", "worker")
 
@@ -34,6 +35,7 @@ def read_status(conn: Connection) -> Status:
         "spools": _rows(conn, "spools"),
         "allowlist": _rows(conn, "allowlist_age"),
         "breakers": _rows(conn, "open_breakers", table="breakers"),
+        "feed": _rows(conn, "held_back", table="feed")[0],
     }
     return {**status, "trouble": find_trouble(status)}
 
@@ -66,6 +68,11 @@ def find_trouble(status: Status) -> list[str]:
         f"rows wait, the next try is in {breaker['probe_seconds']:.0f} s"
         for breaker in status["breakers"]
     ]
+    if status["feed"]["seconds"] > HELD_BACK_SECONDS:
+        trouble.append(
+            f"the feed holds back {status['feed']['events']} events for {status['feed']['seconds']:.0f} s, until a "
+            "transaction ends that is open; the runbook says how to find it (Feed)"
+        )
     if "unverified" in status["aside"]:
         trouble.append("callbacks wait for a first DNS answer; check DNS_SERVERS")
     return trouble

@@ -21,6 +21,7 @@ from workers.deliver import REMOVED, end_subscription, secret_place
 from workers.destinations.egress import Endpoint, Resolve, judge, resolve
 from workers.errors import SubscriberForbiddenError
 
+ENRICHMENTS = ("checks", "identity")
 EVENT_TYPES: tuple[str, ...] = get_args(EventType)
 
 
@@ -44,6 +45,7 @@ class Subscription:
     id: UUID
     url: str
     types: list[str] | None
+    enrich: list[str] | None
     created_at: datetime
     pending: int
     parked: int
@@ -58,11 +60,13 @@ def add(
     private: Sequence[Network],
     types: Sequence[str] | None = None,
     secret: str | None = None,
+    enrich: Sequence[str] | None = None,
     resolve: Resolve = resolve,
 ) -> Added:
     """Subscribe a URL to some or all types of event. Raises SubscriptionError."""
     endpoint = _allowed(url, private=private, resolve=resolve)
     _check_types(types)
+    _check_enrichments(enrich)
     subscription_id, signing = uuid7(), secret or new_secret()
     _check_secret(signing)
 
@@ -70,13 +74,19 @@ def add(
         "id": subscription_id,
         "url": endpoint.url,
         "types": list(types) if types else None,
+        "enrich": list(enrich) if enrich else None,
         "sealed_secret": keys.seal(signing.encode(), place=secret_place(subscription_id)),
     }
     try:
         with conn.transaction():
             store.change(conn, "subscriptions", "insert_subscription", row)
             # Not the whole URL: its path may be a secret.
-            told = {"change": "added", "subscription": str(subscription_id), "host": endpoint.host}
+            told = {
+                "change": "added",
+                "subscription": str(subscription_id),
+                "host": endpoint.host,
+                "enrich": row["enrich"],
+            }
             store.append_audit(conn, "subscription.changed", details=told)
     except UniqueViolation:
         raise SubscriptionError("this URL is subscribed already; remove it first to change it") from None
@@ -131,6 +141,12 @@ def _check_types(types: Sequence[str] | None) -> None:
     unknown = sorted(set(types or ()) - set(EVENT_TYPES))
     if unknown:
         raise SubscriptionError(f"no such type: {', '.join(unknown)}; there are: {', '.join(EVENT_TYPES)}")
+
+
+def _check_enrichments(enrich: Sequence[str] | None) -> None:
+    unknown = sorted(set(enrich or ()) - set(ENRICHMENTS))
+    if unknown:
+        raise SubscriptionError(f"an event cannot be enriched with that; there are: {', '.join(ENRICHMENTS)}")
 
 
 def _check_secret(secret: str) -> None:

@@ -1,4 +1,4 @@
-"""Everything in one command, for development: services where no URL is set, then receiver, relay and worker."""
+"""Everything in one command, for development: services where no URL is set, then worker, relay, feed and receiver."""
 
 import signal
 import socket
@@ -117,7 +117,8 @@ def running_line(folder: Path, environment: Mapping[str, str], *, logs: Path | N
     ) as services:
         complete = _complete(environment, services, folder)
         settings = Settings.load("worker", complete)
-        write_services_env(folder, _urls(settings, services), more=_operators_settings(environment, folder))
+        more = {**_operators_settings(environment, folder), "FEED_BIND": complete["FEED_BIND"]}
+        write_services_env(folder, _urls(settings, services), more=more)
         with psycopg.connect(settings.database_url.get_secret_value(), autocommit=True) as conn:
             migrate(conn)
         with Processes(complete) as processes:
@@ -149,9 +150,10 @@ def _start(
     ready_file = folder / "receiver.ready"
     ready_file.unlink(missing_ok=True)
     own = (sys.executable, "-m", "deploy")
-    log_of = {name: logs / f"{name}.log" if logs else None for name in ("receiver", "relay", "worker")}
+    log_of = {name: logs / f"{name}.log" if logs else None for name in ("receiver", "feed", "relay", "worker")}
     processes.start("worker", *celery_arguments(settings), output=log_of["worker"])
     processes.start("relay", *own, "relay", output=log_of["relay"])
+    processes.start("feed", *own, "feed", output=log_of["feed"])
     processes.start("receiver", *own, "receiver", "--ready-file", str(ready_file), output=log_of["receiver"])
     address, metrics_address = _wait_until_listening(ready_file, processes)
     line = Line(f"http://{address}", f"http://{metrics_address}", environment, services, processes)
@@ -192,7 +194,10 @@ def _complete(environment: Mapping[str, str], services: ServiceUrls, folder: Pat
     if services.broker_url:
         complete["BROKER_URL"] = services.broker_url
     complete.setdefault("SPOOL_DIR", str((folder / "spool").resolve()))
-    for bind in ("BIND", "METRICS_BIND"):
+    if complete.get("BIND", "").endswith(":0"):
+        # Two of these on one machine: who asks for a free door means all of it.
+        complete.setdefault("FEED_BIND", "127.0.0.1:0")
+    for bind in ("BIND", "METRICS_BIND", "FEED_BIND"):
         complete[bind] = fixed_bind(complete.get(bind) or str(Settings.model_fields[bind.lower()].default))
     if not _given(environment, "ENCRYPTION_KEYS"):
         complete["ENCRYPTION_KEYS"] = _own_keys(folder / "encryption.keys")

@@ -108,6 +108,7 @@ class Settings(TenantSettings):
     broker_url: SecretStr = SecretStr("")
     bind: Bind = "127.0.0.1:8080"
     metrics_bind: Bind = "127.0.0.1:9090"
+    feed_bind: Bind = "127.0.0.1:8081"
     trusted_proxies: Networks = ()
     client_address_header: Literal["x-forwarded-for", "forwarded"] = "x-forwarded-for"
     source_check: Literal["enforce", "observe"] = "enforce"
@@ -209,6 +210,7 @@ NEEDED_BY: Mapping[str, tuple[str, ...]] = {
         "jumio_client_secret",
         "jumio_user_agent",
     ),
+    "feed": ("database_url",),
     "operator": ("database_url",),
     "subscriptions": ("database_url", "encryption_keys"),
     "images": ("database_url", "encryption_keys"),

@@ -12,7 +12,7 @@ from schemas.logs import EVENTS
 from schemas.settings import Settings
 
 ROOT = Path(__file__).parent.parent
-PACKAGES = ("receiver", "workers", "schemas", "deploy")
+PACKAGES = ("receiver", "workers", "feed", "schemas", "deploy")
 LONGEST_FILE = 300
 LONGEST_FUNCTION = 40
 _LEVELS = {"debug", "info", "warning", "error", "critical", "exception"}

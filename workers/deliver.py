@@ -12,6 +12,7 @@ from workers import store
 from workers.destinations.egress import Resolve, resolve
 from workers.destinations.stream import EventStream, stream_enabled
 from workers.destinations.webhook import DEADLINE_SECONDS, Answer, Webhooks
+from workers.enrich import enriched_body
 from workers.errors import SubscriberAwayError
 
 log = structlog.get_logger()
@@ -50,6 +51,7 @@ class Subscriber:
     url: str
     sealed_secret: bytes
     removed: bool
+    enrich: list[str] | None
 
 
 @dataclass(frozen=True)
@@ -99,7 +101,9 @@ def _get(conn: Connection, delivery_id: UUID, attempt: int) -> Delivery | None:
     if not found:
         return None
     [row] = found
-    subscriber = Subscriber(*(row.pop(name) for name in ("subscription_id", "url", "sealed_secret", "removed")))
+    subscriber = Subscriber(
+        *(row.pop(name) for name in ("subscription_id", "url", "sealed_secret", "removed", "enrich"))
+    )
     return Delivery(**row, attempt=attempt, subscriber=None if subscriber.id is None else subscriber)
 
 
@@ -117,8 +121,12 @@ def _append(delivery: Delivery, stream: EventStream) -> None:
 def _post(conn: Connection, delivery: Delivery, subscriber: Subscriber, *, destinations: Destinations) -> None:
     secret = destinations.keys.unseal(subscriber.sealed_secret, place=secret_place(subscriber.id)).decode()
 
+    body = delivery.body
+    if subscriber.enrich:
+        body = enriched_body(conn, delivery.id, body, keys=destinations.keys)
+
     answer = destinations.webhooks.send(
-        subscriber.url, secret=secret, event_id=str(delivery.event_id), body=delivery.body.encode()
+        subscriber.url, secret=secret, event_id=str(delivery.event_id), body=body.encode()
     )
 
     if answer.taken:

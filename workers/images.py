@@ -7,6 +7,7 @@ import structlog
 from psycopg import Connection
 
 from schemas.callbacks.recognise import LEGACY
+from schemas.events.data import event_data
 from workers import store
 from workers.emit import Outlet, emit
 from workers.errors import JumioAnswerError, JumioNotFoundError, TooLargeError, WithheldError
@@ -115,7 +116,8 @@ def _announce_when_settled(conn: Connection, image: store.Row, *, outlet: Outlet
     [count] = store.rows(conn, "images", "count_images", key)
     if count["waiting"]:
         return
-    data = {
+    values = {
+        **key,
         "account_id": workflow["account_id"],
         "user_reference": workflow["user_reference"],
         "customer_reference": workflow["customer_reference"],
@@ -124,5 +126,6 @@ def _announce_when_settled(conn: Connection, image: store.Row, *, outlet: Outlet
         "images_wanted": count["wanted"],
         "images_stored": count["stored"],
     }
+    data = event_data("kyc.workflow.images-stored.v1", values)
     emit(conn, "kyc.workflow.images-stored.v1", key=key, data=data, outlet=outlet)
     store.rows(conn, "callbacks", "wake_relay")

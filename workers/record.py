@@ -13,6 +13,7 @@ from psycopg.types.json import Jsonb
 from uuid_utils.compat import uuid7
 
 from schemas.callbacks.callback import Callback
+from schemas.events.data import event_data
 from schemas.events.envelope import EventType
 from schemas.report import Report
 from schemas.sealing import KeyRing
@@ -63,7 +64,9 @@ def record(
         store.change(conn, "workflows", "conclude_workflow", {**conclusion, "report_id": report_id})
         _want_images(conn, key, report)
         if changed:
-            emit(conn, _event_type(verdict, version), key=key, data=_event_data(conclusion, verdict), outlet=outlet)
+            event_type = _event_type(verdict, version)
+            data = event_data(event_type, {**key, **_event_values(conclusion, verdict)})
+            emit(conn, event_type, key=key, data=data, outlet=outlet)
         store.rows(conn, "callbacks", "wake_relay")
     if changed:
         log.info("verdict.recorded", workflow_key=report.workflow_key, outcome=verdict.outcome, version=version)
@@ -187,14 +190,14 @@ def _event_type(verdict: Verdict, version: int) -> EventType:
     return "kyc.workflow.expired.v1" if verdict.outcome == "expired" else "kyc.workflow.decided.v1"
 
 
-def _event_data(conclusion: Mapping[str, Any], verdict: Verdict) -> dict[str, Any]:
+def _event_values(conclusion: Mapping[str, Any], verdict: Verdict) -> dict[str, Any]:
     return {
         **{name: conclusion[name] for name in ("account_id", "user_reference", "customer_reference", "status")},
         "outcome": verdict.outcome,
         "label": verdict.label,
-        "risk_score": None if verdict.risk_score is None else float(verdict.risk_score),
+        "risk_score": verdict.risk_score,
         "verdict_version": conclusion["version"],
-        "decided_at": conclusion["decided_at"].isoformat().replace("+00:00", "Z"),
+        "decided_at": conclusion["decided_at"],
         "checks": [
             {"name": check.capability, "outcome": check.outcome, "label": check.label} for check in verdict.checks
         ],

@@ -25,15 +25,20 @@ def command() -> None:
     help="Holds the signing secret (whsec_...); a new one is written there if the file does not exist.",
 )
 @click.option("--types", help="Event types, separated by commas; without it, all of them.")
-def add_command(url: str, secret_file: Path | None, types: str | None) -> None:
+@click.option(
+    "--enrich",
+    help="checks (reasons, checks, steps), identity (personal data in the clear, noted in the audit trail), or both.",
+)
+def add_command(url: str, secret_file: Path | None, types: str | None, enrich: str | None) -> None:
     """Send events to URL from now on."""
     settings = settings_for("subscriptions")
     wanted = [part.strip() for part in types.split(",")] if types else None
+    more = [part.strip() for part in enrich.split(",")] if enrich else None
     private = settings.subscriber_private_cidrs
     with connection(settings) as conn:
         try:
             secret = read_or_create_secret_file(secret_file)[0] if secret_file else None
-            added = add(conn, url, keys=settings.keys, private=private, types=wanted, secret=secret)
+            added = add(conn, url, keys=settings.keys, private=private, types=wanted, secret=secret, enrich=more)
         except SubscriptionError as error:
             raise Failed(str(error)) from None
     click.echo(f"subscription {added.id}")
@@ -46,11 +51,14 @@ def list_command() -> None:
     with connection(settings_for("operator")) as conn:
         found = list_all(conn)
     table = Table(box=None, header_style="bold")
-    for heading in ("id", "url", "types", "since", "delivered", "pending", "parked"):
+    for heading in ("id", "url", "types", "enriched", "since", "delivered", "pending", "parked"):
         table.add_column(heading, no_wrap=True)
     for each in found:
         types, since = ", ".join(each.types or ["all"]), f"{each.created_at:%Y-%m-%d %H:%M}"
-        table.add_row(str(each.id), each.url, types, since, str(each.delivered), str(each.pending), str(each.parked))
+        more = ", ".join(each.enrich or ())
+        table.add_row(
+            str(each.id), each.url, types, more, since, str(each.delivered), str(each.pending), str(each.parked)
+        )
     # Ids and URLs are there to be copied: whole, however narrow the terminal.
     Console(width=_WIDE).print(table)
 

@@ -14,6 +14,7 @@ EventType = Literal[
     "kyc.subject.erased.v1",
 ]
 CONTENT_TYPE = "application/cloudevents+json"
+BATCH_CONTENT_TYPE = "application/cloudevents-batch+json"
 
 
 def envelope(
@@ -27,7 +28,7 @@ def envelope(
     data: Mapping[str, Any],
 ) -> str:
     """Structured mode JSON, the exact text that is signed and sent at every try."""
-    return json.dumps(
+    return _text(
         {
             "specversion": "1.0",
             "id": str(event_id),
@@ -38,7 +39,21 @@ def envelope(
             "datacontenttype": "application/json",
             "sequence": sequence,
             "data": data,
-        },
-        separators=(",", ":"),
-        ensure_ascii=False,
+        }
     )
+
+
+def enriched(body: str, more: Mapping[str, Any]) -> str:
+    """The same event with more data, and the name of the schema that has a place for it."""
+    event: dict[str, Any] = json.loads(body)
+    data = event.pop("data")
+    return _text({**event, "dataschema": schema_id(event["type"], enriched=True), "data": {**data, **more}})
+
+
+def schema_id(event_type: str, *, enriched: bool = False) -> str:
+    """The name of the schema of its data; with it an enriched event says what it is."""
+    return f"urn:jumio-pipeline:{event_type}" + (":enriched" if enriched else "")
+
+
+def _text(document: Mapping[str, Any]) -> str:
+    return json.dumps(document, separators=(",", ":"), ensure_ascii=False)

@@ -33,7 +33,7 @@ WHERE event.id = %(event_id)s;
 -- What one attempt sends, and where; nothing once the row is settled or another attempt has it.
 SELECT delivery.id, event.id AS event_id, event.type, event.tenant, event.workflow_key, event.sequence, event.body,
     subscription.id AS subscription_id, subscription.url, subscription.sealed_secret,
-    subscription.removed_at IS NOT NULL AS removed
+    subscription.removed_at IS NOT NULL AS removed, subscription.enrich
 FROM pipeline.deliveries delivery
 JOIN pipeline.events event ON event.id = delivery.event_id
 LEFT JOIN pipeline.subscriptions subscription ON subscription.id = delivery.subscription_id

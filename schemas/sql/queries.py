@@ -29,6 +29,7 @@ SEALED: dict[str, SealedColumn] = {
     "callbacks.head": SealedColumn("callbacks", "sealed_head"),
     "reports.sealed": SealedColumn("reports", "sealed"),
     "subscriptions.sealed_secret": SealedColumn("subscriptions", "sealed_secret"),
+    "deliveries.sealed_body": SealedColumn("deliveries", "sealed_body"),
     "tokens.sealed_token": SealedColumn(
         "tokens", "sealed_token", key="tenant", key_type="text", own="tenant || '/' || token_id"
     ),

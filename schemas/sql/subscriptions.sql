@@ -1,10 +1,10 @@
 -- name: insert_subscription
-INSERT INTO pipeline.subscriptions (id, url, types, sealed_secret)
-VALUES (%(id)s, %(url)s, %(types)s::text[], %(sealed_secret)s);
+INSERT INTO pipeline.subscriptions (id, url, types, sealed_secret, enrich)
+VALUES (%(id)s, %(url)s, %(types)s::text[], %(sealed_secret)s, %(enrich)s::text[]);
 
 -- name: list_subscriptions
 -- Those that stand, with what was sent and what waits.
-SELECT subscription.id, subscription.url, subscription.types, subscription.created_at,
+SELECT subscription.id, subscription.url, subscription.types, subscription.enrich, subscription.created_at,
     count(*) FILTER (WHERE delivery.state = 'pending')::integer AS pending,
     count(*) FILTER (WHERE delivery.state = 'parked')::integer AS parked,
     count(*) FILTER (WHERE delivery.state = 'delivered')::integer AS delivered

@@ -221,9 +221,13 @@ CREATE TABLE pipeline.events (
     occurred_at timestamptz NOT NULL,
     -- The bytes that are signed and sent: the same ones at every try and to everyone.
     body text NOT NULL,
+    -- The order of the feed. Sequences commit out of order; the number of a transaction tells what may still come:
+    -- nothing below the oldest that is open. Never below the event before of the same workflow.
+    position xid8 NOT NULL DEFAULT pg_current_xact_id(),
     UNIQUE (tenant, family, workflow_key, sequence),
     FOREIGN KEY (tenant, family, workflow_key) REFERENCES pipeline.workflows
 );
+CREATE INDEX events_feed ON pipeline.events (position, sequence, id);
 
 CREATE TABLE pipeline.subscriptions (
     id uuid PRIMARY KEY,
@@ -231,7 +235,8 @@ CREATE TABLE pipeline.subscriptions (
     types text[],
     sealed_secret bytea NOT NULL,
     created_at timestamptz NOT NULL DEFAULT clock_timestamp(),
-    removed_at timestamptz
+    removed_at timestamptz,
+    enrich text[] CHECK (enrich <@ ARRAY['checks', 'identity'] AND cardinality(enrich) > 0)
 );
 CREATE UNIQUE INDEX subscriptions_url ON pipeline.subscriptions (url) WHERE removed_at IS NULL;
 
@@ -253,6 +258,8 @@ CREATE TABLE pipeline.deliveries (
     last_error text,
     finished_at timestamptz,
     last_status integer,
+    -- What an enriched delivery sends, made at its first try: the same bytes at every other, and gone when it is settled.
+    sealed_body bytea,
     CHECK ((destination = 'webhook') = (subscription_id IS NOT NULL)),
     CHECK ((state = 'pending') = (finished_at IS NULL))
 );
@@ -263,6 +270,24 @@ CREATE INDEX deliveries_order ON pipeline.deliveries (tenant, family, workflow_k
 CREATE INDEX deliveries_subscription ON pipeline.deliveries (subscription_id) WHERE state = 'pending';
 CREATE INDEX deliveries_event ON pipeline.deliveries (event_id);
 CREATE INDEX deliveries_aside ON pipeline.deliveries (finished_at) WHERE state = 'parked';
+
+-- Numbers of transactions are a cluster's own: a database that was restored into another one begins a new epoch.
+CREATE TABLE pipeline.feed (
+    epoch integer NOT NULL,
+    one boolean PRIMARY KEY DEFAULT true CHECK (one)
+);
+INSERT INTO pipeline.feed (epoch) VALUES (1);
+
+CREATE TABLE pipeline.consumers (
+    name text PRIMARY KEY CHECK (name ~ '^[a-z0-9][a-z0-9._-]{0,62}$'),
+    -- A token is 32 random bytes: nothing to guess, so one round of SHA-256 is enough.
+    token_sha256 bytea NOT NULL UNIQUE CHECK (octet_length(token_sha256) = 32),
+    -- Null: of every tenant.
+    tenants text[],
+    created_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    last_used_at timestamptz,
+    revoked_at timestamptz
+);
 
 -- One access token a tenant, shared by every worker; one of them renews it.
 CREATE TABLE pipeline.tokens (
@@ -918,7 +943,7 @@ CREATE FUNCTION pipeline.change_login(change text, login text, part text, verifi
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     parts CONSTANT text[] := ARRAY[
-        'jumio_receiver', 'jumio_relay', 'jumio_worker', 'jumio_admin',
+        'jumio_receiver', 'jumio_relay', 'jumio_worker', 'jumio_feed', 'jumio_admin',
         'compliance_analyst', 'compliance_investigator', 'compliance_auditor'
     ];
 BEGIN
@@ -1072,3 +1097,72 @@ GRANT INSERT ON pipeline.image_blobs TO jumio_admin;
 -- A worker puts blobs, reads and changes none, and takes back its own where another attempt was faster.
 REVOKE SELECT, UPDATE (sealed) ON pipeline.image_blobs FROM jumio_worker;
 GRANT SELECT (key), DELETE ON pipeline.image_blobs TO jumio_worker;
+-- Roles are of the whole cluster: another database of it may have made it already.
+DO $$
+BEGIN
+    IF NOT EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname = 'jumio_feed') THEN
+        CREATE ROLE jumio_feed NOLOGIN;
+    END IF;
+EXCEPTION
+    WHEN duplicate_object OR unique_violation THEN NULL;
+    WHEN insufficient_privilege THEN
+        RAISE EXCEPTION 'role jumio_feed is missing, and % may not create it', current_user
+            USING ERRCODE = 'insufficient_privilege',
+            HINT = 'As a superuser: ALTER ROLE ' || quote_ident(current_user) || ' CREATEROLE; then migrate again.';
+END
+$$;
+
+-- The feed reads what is sent to everybody, notes who read, and may number events anew.
+GRANT USAGE ON SCHEMA pipeline TO jumio_feed;
+GRANT SELECT (id, tenant, type, sequence, body, position), UPDATE (position) ON pipeline.events TO jumio_feed;
+GRANT SELECT, UPDATE (epoch) ON pipeline.feed TO jumio_feed;
+GRANT SELECT (name, token_sha256, tenants, last_used_at, revoked_at), UPDATE (last_used_at) ON pipeline.consumers
+    TO jumio_feed;
+GRANT SELECT (name, tenants, created_at, last_used_at, revoked_at), INSERT, UPDATE (revoked_at) ON pipeline.consumers
+    TO jumio_admin;
+
+CREATE FUNCTION pipeline.forget_body() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    NEW.sealed_body := NULL;
+    RETURN NEW;
+END
+$$;
+CREATE TRIGGER deliveries_forget_body BEFORE UPDATE ON pipeline.deliveries
+    FOR EACH ROW WHEN (NEW.state IN ('delivered', 'cancelled') AND NEW.sealed_body IS NOT NULL)
+    EXECUTE FUNCTION pipeline.forget_body();
+
+-- A worker sees identities only in this way: those of one delivery that is still to be sent, to a subscription that asked
+-- for them, and on record.
+CREATE FUNCTION pipeline.take_identities(delivery_id uuid) RETURNS TABLE (
+    document_type text, document_subtype text, issuing_country text, first_name text, last_name text,
+    date_of_birth text, document_number text, issuing_date text, expiry_date text
+) LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+    sent record;
+BEGIN
+    SELECT e.id AS event_id, e.tenant, e.family, e.workflow_key, s.id AS subscription_id, v.report_id INTO sent
+    FROM pipeline.deliveries d
+    JOIN pipeline.events e ON e.id = d.event_id
+    JOIN pipeline.subscriptions s ON s.id = d.subscription_id
+    JOIN pipeline.verdicts v ON v.tenant = e.tenant AND v.family = e.family AND v.workflow_key = e.workflow_key
+        AND v.version = (e.body::jsonb #>> '{data,verdict_version}')::integer
+    WHERE d.id = take_identities.delivery_id AND d.state = 'pending' AND s.removed_at IS NULL
+        AND 'identity' = ANY (s.enrich);
+    IF NOT FOUND THEN
+        RETURN;
+    END IF;
+    PERFORM pipeline.append_audit(
+        'event.enriched', sent.tenant, sent.family, sent.workflow_key, 'the subscription asked for it',
+        jsonb_build_object('event', sent.event_id, 'subscription', sent.subscription_id, 'with', 'identity')
+    );
+    RETURN QUERY
+    SELECT i.document_type, i.document_subtype, i.issuing_country, i.first_name, i.last_name, i.date_of_birth,
+        i.document_number, i.issuing_date, i.expiry_date
+    FROM pipeline.identities i WHERE i.report_id = sent.report_id ORDER BY i.position;
+END
+$$;
+
+REVOKE ALL ON FUNCTION pipeline.forget_body, pipeline.take_identities FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION pipeline.take_identities TO jumio_worker;
+GRANT SELECT ON pipeline.checks, pipeline.steps TO jumio_worker;

@@ -1,6 +1,7 @@
 """The steps of the line by hand: a simulated Jumio, what a worker holds, and a callback as the receiver keeps it."""
 
 import hashlib
+import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -15,6 +16,7 @@ from deploy.simulator.run import Simulator
 from schemas.sealing import KeyRing
 from schemas.settings import Settings
 from schemas.sql.queries import WAITING, WorkTable, query, work_query
+from tests.events import validate_event
 from workers import tools as worker_tools
 from workers.deliver import deliver
 from workers.fetch import fetch
@@ -111,5 +113,8 @@ class Hand:
 
 
 @pytest.fixture
-def hand(conn: Connection, tools: Tools) -> Hand:
-    return Hand(conn, tools)
+def hand(conn: Connection, tools: Tools) -> Iterator[Hand]:
+    """Whatever a test did, what it emitted must be in the catalogue."""
+    yield Hand(conn, tools)
+    for (body,) in conn.execute("SELECT body FROM pipeline.events").fetchall():
+        validate_event(json.loads(body))

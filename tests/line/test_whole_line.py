@@ -24,6 +24,7 @@ from deploy.demo.subscriber import Subscriber, running_subscriber
 from deploy.simulator.run import Simulator
 from deploy.simulator.scenarios import Execution
 from schemas.settings import inherited_environment
+from tests.events import validate_event
 
 COMMAND = str(Path(__file__).parents[2] / ".venv/bin/jumio-pipeline")
 PATIENCE = 60.0
@@ -133,6 +134,32 @@ def test_a_callback_becomes_an_event_at_a_subscriber_and_on_the_stream(up: Up) -
     ]
 
 
+def test_webhook_stream_and_feed_carry_the_same_bytes(up: Up) -> None:
+    [execution] = up.simulator.create(outcomes=["rejected.digital_copy"])
+    up.simulator.play(up.callbacks, [execution])
+    wait_for(lambda: up.rows(events_of(execution, 1)))
+    token_file = up.folder / "token"
+    added = up.run("consumers", "add", "everyone", "--token-file", str(token_file))
+    authorization = {"authorization": f"Bearer {token_file.read_text().strip()}"}
+    feed = f"http://{up.settings()['FEED_BIND']}/events?limit=1000"
+
+    with client("127.0.0.1") as consumer, up.redis() as stream:
+        page = consumer.get(feed, headers=authorization)
+        streamed = [fields["body"] for _, fields in stream.xrange("jumio:events") if fields["subject"] == execution.key]
+        revoked = up.run("consumers", "revoke", "everyone")
+        refused = consumer.get(feed, headers=authorization)
+
+    assert (added.returncode, revoked.returncode) == (0, 0), added.stderr + revoked.stderr
+    received = [each.event for each in up.subscriber.received if each.event["subject"] == execution.key]
+    assert streamed == [json.dumps(event, separators=(",", ":"), ensure_ascii=False) for event in received]
+    assert received
+    assert [body for body in streamed if body not in page.text] == []
+    for event in page.json():
+        validate_event(event)
+    assert (refused.status_code, refused.json()["code"]) == (401, "token_unknown")
+    assert "everyone" in up.run("consumers", "list").stdout
+
+
 def test_a_stranger_gets_403_and_is_explained(up: Up) -> None:
     with client("127.0.0.99") as stranger:
         answer = stranger.post(up.callbacks, content=b"{}")
@@ -220,7 +247,7 @@ def test_status_metrics_and_readiness_say_how_it_is(up: Up) -> None:
         live, ready = anyone.get(f"{up.url}/livez"), anyone.get(f"{up.url}/readyz")
         door, metrics = anyone.get(f"{up.url}/readyz/door"), anyone.get(f"{up.url}/metrics")
 
-    assert set(status) == {"work", "parked", "aside", "processes", "spools", "allowlist", "breakers", "trouble"}
+    assert set(status) == {"work", "parked", "aside", "processes", "spools", "allowlist", "breakers", "feed", "trouble"}
     assert set(status["processes"]) == {"receiver", "relay", "worker"}
     assert [(spool["rows"], spool["damaged_files"]) for spool in status["spools"]] == [(0, 0)]
     assert "callbacks" in readable
@@ -249,7 +276,7 @@ def test_up_stops_in_order_and_leaves_nothing() -> None:
             assert wait_for(lambda: not [pid for pid in children if alive(pid)], patience=10)
         stopped = re.findall(r'"process": "(\w+)".*"process.stopped"', (folder / "log").read_text())
     assert len(children) > 8
-    assert stopped == ["receiver", "relay", "worker"]
+    assert stopped == ["receiver", "feed", "relay", "worker"]
 
 
 def test_production_refuses_embedded_services(tmp_path: Path) -> None:

@@ -73,8 +73,7 @@ DEFECTS = (
         (
             Edit(
                 "workers/record.py",
-                """        if changed:
-            emit(conn, _event_type(verdict, version), key=key, data=_event_data(conclusion, verdict), outlet=outlet)
+                """            emit(conn, event_type, key=key, data=data, outlet=outlet)
         store.rows""",
                 "        store.rows",
             ),
@@ -83,7 +82,7 @@ DEFECTS = (
                 """    if changed:
         log.info("verdict.recorded\"""",
                 """    if changed:
-        emit(conn, _event_type(verdict, version), key=key, data=_event_data(conclusion, verdict), outlet=outlet)
+        emit(conn, event_type, key=key, data=data, outlet=outlet)
         log.info("verdict.recorded\"""",
             ),
         ),

@@ -74,7 +74,9 @@ def test_a_query_is_one_statement_with_nothing_left_to_fill_in(table: str, name:
 
 @pytest.mark.parametrize(("table", "name"), NAMED)
 def test_a_query_is_used(table: str, name: str) -> None:
-    sources = [path.read_text() for package in ("receiver", "workers", "schemas", "deploy") for path in python(package)]
+    sources = [
+        path.read_text() for package in ("receiver", "workers", "feed", "schemas", "deploy") for path in python(package)
+    ]
 
     shared = table in {"work", "sealed"}
     assert any(f'"{name}"' in source and (f'"{table}"' in source or shared) for source in sources)

@@ -244,7 +244,7 @@ def test_a_role_without_keys_is_told_so() -> None:
 def test_only_the_settings_read_the_environment() -> None:
     reading = [
         str(path.relative_to(ROOT))
-        for package in ("receiver", "workers", "schemas", "deploy")
+        for package in ("receiver", "workers", "feed", "schemas", "deploy")
         for path in (ROOT / package).rglob("*.py")
         if any(_reads_environment(node) for node in ast.walk(ast.parse(path.read_text())))
     ]

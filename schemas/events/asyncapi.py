@@ -1,0 +1,147 @@
+"""The schemas -> an AsyncAPI 3 document: where events are to be had, how they are proven, and what is in them."""
+
+from collections.abc import Iterable, Mapping
+from copy import deepcopy
+from typing import Any
+
+from schemas.events.envelope import BATCH_CONTENT_TYPE, CONTENT_TYPE, EventType
+
+Document = dict[str, Any]
+
+# What one answer of the feed holds: about three megabytes at most, and shorter than proxies wait.
+USUAL_EVENTS, MOST_EVENTS = 100, 1000
+LONGEST_WAIT_SECONDS = 30
+
+_SIGNED = {
+    "type": "object",
+    "required": ["webhook-id", "webhook-timestamp", "webhook-signature"],
+    "properties": {
+        "webhook-id": {"type": "string", "description": "The event's id: the same at every try."},
+        "webhook-timestamp": {"type": "string", "description": "Seconds since 1970 of this try; refuse old ones."},
+        "webhook-signature": {
+            "type": "string",
+            "description": "Standard Webhooks 1.0: one or more signatures with a space between, each v1,BASE64.",
+        },
+    },
+}
+_ENVELOPE: Document = {
+    "type": "object",
+    "required": ["specversion", "id", "source", "type", "subject", "time", "datacontenttype", "sequence", "data"],
+    "properties": {
+        "specversion": {"const": "1.0"},
+        "id": {"type": "string", "format": "uuid", "description": "Keep it and drop repeats."},
+        "source": {"type": "string", "format": "uri-reference"},
+        "subject": {"type": "string", "description": "The workflow key."},
+        "time": {"type": "string", "format": "date-time"},
+        "datacontenttype": {"const": "application/json"},
+        "dataschema": {"type": "string", "format": "uri", "description": "Only where the data is enriched."},
+        "sequence": {"type": "integer", "minimum": 1, "description": "Counts up by one for each workflow."},
+    },
+}
+_QUERY = {
+    "type": "object",
+    "additionalProperties": False,
+    "properties": {
+        "after": {"type": "string", "description": "The feed-cursor of an earlier answer; without it, from the start."},
+        "types": {"type": "string", "description": "Types with commas between; without it, all."},
+        "limit": {"type": "integer", "minimum": 1, "maximum": MOST_EVENTS, "default": USUAL_EVENTS},
+        "wait": {"type": "number", "minimum": 0, "maximum": LONGEST_WAIT_SECONDS, "default": 0},
+    },
+}
+_FEED_DESCRIPTION = (
+    "GET /events?after=CURSOR&types=&limit=&wait= answers a CloudEvents batch; "
+    "the header feed-cursor says where to go on, feed-more whether to do so at once."
+)
+
+
+def asyncapi(
+    schemas: Mapping[EventType, Document], examples: Mapping[EventType, Document], enriched: Mapping[str, Document]
+) -> Document:
+    """The whole document; `enriched` is there to be looked up by an event's dataschema."""
+    named: list[tuple[str, Document]] = [*schemas.items(), *enriched.items()]
+    embedded = {name: _embedded(name, schema) for name, schema in named}
+    return {
+        "asyncapi": "3.0.0",
+        "id": "urn:jumio-pipeline:events",
+        "info": {
+            "title": "jumio-pipeline events",
+            "version": "1.0.0",
+            "description": "CloudEvents 1.0 about identity verifications: references and outcomes, no personal data.",
+        },
+        "defaultContentType": CONTENT_TYPE,
+        "channels": _channels(schemas),
+        "operations": {
+            "sendWebhook": _send("webhook", schemas, "POST each event, signed, in order for each workflow, until 2xx."),
+            "sendStream": _send("stream", schemas, "XADD each event; the stream keeps the latest hundred thousand."),
+            "sendFeed": {
+                **_send(
+                    "feed", schemas, "Answer with the events after a cursor, at once or as soon as there are some."
+                ),
+                "security": [{"$ref": "#/components/securitySchemes/feedToken"}],
+                "bindings": {"http": {"method": "GET", "query": _QUERY, "bindingVersion": "0.3.0"}},
+            },
+        },
+        "components": {
+            "messages": {name: _message(name, schema, examples[name]) for name, schema in schemas.items()},
+            "schemas": {"cloudevent": _ENVELOPE, **embedded},
+            "securitySchemes": {"feedToken": {"type": "http", "scheme": "bearer"}},
+        },
+    }
+
+
+def _channels(types: Iterable[EventType]) -> Document:
+    messages = {name: {"$ref": f"#/components/messages/{name}"} for name in types}
+    return {
+        "webhook": {
+            "address": None,
+            "title": "The URL of a subscription",
+            "description": "jumio-pipeline subscriptions add URL",
+            "messages": messages,
+        },
+        "stream": {
+            "address": "jumio:events",
+            "title": "The Redis stream EVENT_STREAM",
+            "description": "Fields id, type, subject, sequence, tenant; body holds the event.",
+            "messages": messages,
+        },
+        "feed": {
+            "address": "/events",
+            "title": "The feed on FEED_BIND",
+            "description": f"{_FEED_DESCRIPTION} Batches are {BATCH_CONTENT_TYPE}; jumio-pipeline consumers add NAME",
+            "messages": messages,
+        },
+    }
+
+
+def _send(channel: str, types: Iterable[EventType], summary: str) -> Document:
+    messages = [{"$ref": f"#/channels/{channel}/messages/{name}"} for name in types]
+    return {"action": "send", "channel": {"$ref": f"#/channels/{channel}"}, "summary": summary, "messages": messages}
+
+
+def _message(name: EventType, schema: Document, example: Document) -> Document:
+    event = {
+        "properties": {"type": {"const": name}, "data": {"$ref": f"#/components/schemas/{name}"}},
+        "required": ["type", "data"],
+    }
+    return {
+        "name": name,
+        "title": schema["title"],
+        "summary": schema["description"],
+        "contentType": CONTENT_TYPE,
+        "headers": _SIGNED,
+        "payload": {"allOf": [{"$ref": "#/components/schemas/cloudevent"}, event]},
+        "examples": [{"payload": example}],
+    }
+
+
+def _embedded(name: str, schema: Document) -> Document:
+    """Where the schema lies in another document, its references to its own parts must say where that is."""
+    moved: Document = _moved(deepcopy(schema), f"#/components/schemas/{name}/")
+    del moved["$id"], moved["$schema"]
+    return moved
+
+
+def _moved(node: Any, to: str) -> Any:  # noqa: ANN401 - any JSON
+    if isinstance(node, dict):
+        return {key: value.replace("#/", to, 1) if key == "$ref" else _moved(value, to) for key, value in node.items()}
+    return [_moved(value, to) for value in node] if isinstance(node, list) else node
