@@ -24,7 +24,9 @@ COMMANDS: Mapping[str, str] = {
     "drift": "List what Jumio sent that this release does not know.",
     "requeue": "Put parked or refused rows back on the line.",
     "explain-source": "Say whether callbacks from an address would be admitted, and why.",
-    "subscriptions": "Add, list and remove who gets events as signed webhooks.",
+    "subscriptions": "Add, list, pause, resume, rotate, test and remove who gets events as signed webhooks.",
+    "deliveries": "Show what was sent to whom, what waits, and for what.",
+    "replay": "Send events again, with the ids that they have.",
     "new-key": "Make a key for ENCRYPTION_KEYS.",
 }
 _DEVELOPMENT = {"demo", "up", "simulate"}

@@ -10,6 +10,8 @@ WorkTable = Literal["callbacks", "images", "deliveries"]
 # The state in which a row of each table waits for a worker.
 WAITING: dict[WorkTable, str] = {"callbacks": "stored", "images": "wanted", "deliveries": "pending"}
 
+# What deliveries do in a way of their own.
+_OWN = {("deliveries", "lease"), ("deliveries", "requeue")}
 _NAME = re.compile(rb"^-- name: (\w+)\n", re.MULTILINE)
 
 
@@ -21,14 +23,10 @@ def query(table: str, name: str) -> bytes:
 
 @cache
 def work_query(table: WorkTable, name: str) -> bytes:
-    """One query of work.sql for one of the tables with work in them."""
-    in_order = query("deliveries", "in_order") if table == "deliveries" else b"true"
-    return (
-        query("work", name)
-        .replace(b"{table}", table.encode())
-        .replace(b"{waiting}", WAITING[table].encode())
-        .replace(b"{in_order}", in_order)
-    )
+    """One query of work.sql, or the table's own in its place, for one of the tables with work in them."""
+    if (table, name) in _OWN:
+        return query(table, name)
+    return query("work", name).replace(b"{table}", table.encode()).replace(b"{waiting}", WAITING[table].encode())
 
 
 @cache

@@ -207,6 +207,8 @@ CREATE TABLE pipeline.events (
     UNIQUE (tenant, family, workflow_key, sequence),
     FOREIGN KEY (tenant, family, workflow_key) REFERENCES pipeline.workflows
 );
+-- Replays of a time, and the operator's lists.
+CREATE INDEX events_occurred ON pipeline.events (occurred_at);
 
 CREATE TABLE pipeline.subscriptions (
     id uuid PRIMARY KEY,
@@ -214,14 +216,51 @@ CREATE TABLE pipeline.subscriptions (
     types text[],
     sealed_secret bytea NOT NULL,
     created_at timestamptz NOT NULL DEFAULT clock_timestamp(),
-    removed_at timestamptz
+    removed_at timestamptz,
+    outcomes text[],
+    tenants text[],
+    families text[],
+    -- By an operator.
+    paused_at timestamptz,
+    -- The breaker: failures in a row, since when, the latest, and until when nothing is sent but one probe.
+    failures integer NOT NULL DEFAULT 0,
+    failing_since timestamptz,
+    last_failure text,
+    probe_at timestamptz,
+    CHECK ((failures = 0) = (failing_since IS NULL)),
+    CHECK (failures > 0 OR (last_failure IS NULL AND probe_at IS NULL))
 );
 CREATE UNIQUE INDEX subscriptions_url ON pipeline.subscriptions (url) WHERE removed_at IS NULL;
+
+-- Secrets that were rotated out: they sign beside the new one until they expire.
+CREATE TABLE pipeline.retired_secrets (
+    id uuid PRIMARY KEY,
+    subscription_id uuid NOT NULL REFERENCES pipeline.subscriptions,
+    sealed_secret bytea NOT NULL,
+    expires_at timestamptz NOT NULL
+);
+CREATE INDEX retired_secrets_subscription ON pipeline.retired_secrets (subscription_id);
+
+-- One word on filters for new events and for replays. An outcome that is wanted brings all that follows in its workflow:
+-- who was told `passed` must be told that it no longer is.
+CREATE FUNCTION pipeline.wants(subscription pipeline.subscriptions, event pipeline.events) RETURNS boolean
+LANGUAGE sql STABLE AS $$
+    SELECT subscription.removed_at IS NULL
+        AND (subscription.types IS NULL OR event.type = ANY(subscription.types))
+        AND (subscription.tenants IS NULL OR event.tenant = ANY(subscription.tenants))
+        AND (subscription.families IS NULL OR event.family = ANY(subscription.families))
+        AND (subscription.outcomes IS NULL OR EXISTS (
+            SELECT FROM pipeline.events told
+            WHERE (told.tenant, told.family, told.workflow_key) = (event.tenant, event.family, event.workflow_key)
+                AND told.sequence <= event.sequence
+                AND told.body::json #>> '{data,outcome}' = ANY(subscription.outcomes)
+        ))
+$$;
 
 CREATE TABLE pipeline.deliveries (
     id uuid PRIMARY KEY,
     event_id uuid NOT NULL REFERENCES pipeline.events,
-    destination text NOT NULL CHECK (destination IN ('webhook', 'stream')),
+    destination text NOT NULL CHECK (destination IN ('webhook', 'stream', 'exchange')),
     subscription_id uuid REFERENCES pipeline.subscriptions,
     tenant text NOT NULL,
     family text NOT NULL,
@@ -236,15 +275,26 @@ CREATE TABLE pipeline.deliveries (
     last_error text,
     finished_at timestamptz,
     last_status integer,
+    replays integer NOT NULL DEFAULT 0,
+    -- Set by the first replay: when it was delivered before.
+    first_delivered_at timestamptz,
+    -- Who gets it: within a target there is an order, and a bound of how much is under way.
+    target text GENERATED ALWAYS AS (coalesce(subscription_id::text, destination)) STORED,
     CHECK ((destination = 'webhook') = (subscription_id IS NOT NULL)),
     CHECK ((state = 'pending') = (finished_at IS NULL))
 );
-CREATE INDEX deliveries_due ON pipeline.deliveries (next_attempt_at) WHERE state = 'pending';
--- Order for each subscriber and workflow: what comes before is settled first.
-CREATE INDEX deliveries_order ON pipeline.deliveries (tenant, family, workflow_key, sequence) WHERE state = 'pending';
--- The end of a subscription cancels what waits for it.
-CREATE INDEX deliveries_subscription ON pipeline.deliveries (subscription_id) WHERE state = 'pending';
-CREATE INDEX deliveries_event ON pipeline.deliveries (event_id);
+-- The relay's lease, target by target.
+CREATE INDEX deliveries_due ON pipeline.deliveries (target, next_attempt_at) WHERE state = 'pending';
+-- Order for each target and workflow: what comes before is settled first.
+CREATE INDEX deliveries_order ON pipeline.deliveries (target, tenant, family, workflow_key, sequence)
+    WHERE state = 'pending';
+-- How much of each target is under way.
+CREATE INDEX deliveries_under_way ON pipeline.deliveries (target)
+    WHERE state = 'pending' AND (leased_until IS NOT NULL OR claimed_until IS NOT NULL);
+-- An event goes to each target once; a replay sends the same row again.
+CREATE UNIQUE INDEX deliveries_event ON pipeline.deliveries (event_id, target);
+-- What a target had of a workflow: what is put back must not come after it.
+CREATE INDEX deliveries_workflow ON pipeline.deliveries (tenant, family, workflow_key, target, sequence);
 CREATE INDEX deliveries_aside ON pipeline.deliveries (finished_at) WHERE state = 'parked';
 
 -- One access token a tenant, shared by every worker; one of them renews it.

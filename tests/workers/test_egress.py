@@ -146,7 +146,7 @@ def answers(*addresses: str) -> Callable[[str, int], Sequence[str]]:
 
 def send(url: str, **options: Any) -> Answer:
     options = {"private": (), "seconds": 2.0, **options}
-    return Webhooks(**options).send(url, secret=SECRET, event_id="id", body=b"{}")
+    return Webhooks(**options).send(url, secrets=[SECRET], event_id="id", body=b"{}")
 
 
 @pytest.mark.parametrize("address", FORBIDDEN)
@@ -209,7 +209,7 @@ def test_a_name_is_judged_at_every_connection(trap: Trap) -> None:
         itertools.cycle([(closed, SubscriberAwayError), (trap.port, SubscriberForbiddenError)]), 200
     ):
         with pytest.raises(error):
-            webhooks.send(f"http://hooks.example:{port}/", secret=SECRET, event_id="id", body=b"{}")
+            webhooks.send(f"http://hooks.example:{port}/", secrets=[SECRET], event_id="id", body=b"{}")
 
 
 def test_the_next_address_is_tried_when_one_does_not_answer(subscriber: Any) -> None:

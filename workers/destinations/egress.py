@@ -1,7 +1,6 @@
 """The only way out to subscribers: which URLs and addresses events may be sent to, judged at every connection."""
 
 import re
-import socket
 import ssl
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -80,11 +79,6 @@ class Endpoint:
     def url(self) -> str:
         """One text for one endpoint, however it was typed."""
         return f"{self.scheme}://{self.authority}{self.target}"
-
-
-def resolve(host: str, port: int) -> Sequence[str]:
-    """Every address that the system has for a name. Raises OSError."""
-    return [str(answer[4][0]) for answer in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)]
 
 
 def judge(endpoint: Endpoint, addresses: Iterable[str], *, private: Sequence[Network]) -> list[str]:
