@@ -28,8 +28,9 @@ test: check ## lint, types, import contracts, then every test
 crash-proof: setup ## kill, stop, cut and fill everything under load, ROUNDS times (SEED repeats an order, RATE a second)
 	@$(BIN)/python -m tests.crash_proof --rounds $(or $(ROUNDS),20) $(if $(SEED),--seed $(SEED)) $(if $(RATE),--rate $(RATE))
 
-bench: setup .venv-bench/.installed ## the door against its floor and its peers; writes deploy/benchmarks (needs wrk)
+bench: setup .venv-bench/.installed ## the door against its floor and its peers, and deliveries; writes deploy/benchmarks (needs wrk)
 	@$(BIN)/python -m tests.bench $(BENCH)
+	@$(BIN)/python -m tests.bench.deliveries $(BENCH_DELIVERIES)
 
 .venv-bench/.installed: tests/bench/requirements.lock
 	$(PYTHON) -m venv .venv-bench

@@ -58,6 +58,7 @@ class Subscriber:
     url: str
     sealed_secret: bytes
     removed: bool
+    failing: bool
     rotated: bool
 
 
@@ -105,10 +106,10 @@ def _get(conn: Connection, delivery_id: UUID, attempt: int, *, seconds: float) -
     if not found:
         return None
     [row] = found
-    names = ("type", "tenant", "workflow_key", "sequence", "body")
-    event = Event(str(row["event_id"]), *(row[name] for name in names))
-    names = ("subscription_id", "url", "sealed_secret", "removed", "rotated")
-    subscriber = Subscriber(*(row[name] for name in names))
+    told = (row[name] for name in ("type", "tenant", "workflow_key", "sequence", "body"))
+    event = Event(str(row["event_id"]), *told)
+    about = ("subscription_id", "url", "sealed_secret", "removed", "failing", "rotated")
+    subscriber = Subscriber(*(row[name] for name in about))
     return Delivery(
         row["id"],
         attempt,
@@ -140,10 +141,12 @@ def _post(
         raise
 
     if answer.taken:
-        with conn.transaction():
-            _note(conn, delivery, answer)
-            _settle(conn, delivery, "delivered")
-        note_success(conn, subscriber.id)
+        values = {"id": delivery.id, "attempt": delivery.attempt, "status": answer.status}
+        if store.change(conn, "deliveries", "finish_sent", values):
+            log.info("delivery.sent", **_ids(delivery))
+        # One that began to fail meanwhile is found by the next.
+        if subscriber.failing:
+            note_success(conn, subscriber.id)
         return
     _note(conn, delivery, answer)
     if answer.gone:
@@ -162,16 +165,16 @@ def _note(conn: Connection, delivery: Delivery, answer: Answer) -> None:
 
 
 def _settle(conn: Connection, delivery: Delivery, state: str, *, error: str | None = None) -> None:
-    if not store.finish(conn, "deliveries", delivery.id, attempt=delivery.attempt, state=state, error=error):
-        return
-    ids = {
-        "event_id": delivery.event.id,
-        "subscription_id": str(delivery.subscriber.id) if delivery.subscriber else None,
-    }
-    if state == "delivered":
-        log.info("delivery.sent", **ids)
-    else:
-        log.info("delivery.cancelled", **ids)
+    if store.finish(conn, "deliveries", delivery.id, attempt=delivery.attempt, state=state, error=error):
+        if state == "delivered":
+            log.info("delivery.sent", **_ids(delivery))
+        else:
+            log.info("delivery.cancelled", **_ids(delivery))
+
+
+def _ids(delivery: Delivery) -> dict[str, str | None]:
+    subscription_id = None if delivery.subscriber is None else str(delivery.subscriber.id)
+    return {"event_id": delivery.event.id, "subscription_id": subscription_id}
 
 
 def _disable(conn: Connection, subscriber: Subscriber) -> None:

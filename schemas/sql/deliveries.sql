@@ -42,6 +42,20 @@ UPDATE pipeline.deliveries SET leased_until = now() + %(lease)s * interval '1 se
 WHERE id = ANY(ARRAY(SELECT due.id FROM due))
 RETURNING id;
 
+-- name: claim
+-- In place of work.sql's: a task that comes out of turn, late or twice, claims nothing.
+UPDATE pipeline.deliveries work
+SET attempts = attempts + 1, claimed_until = now() + %(claim)s * interval '1 second'
+WHERE work.id = %(id)s AND work.state = 'pending' AND work.next_attempt_at <= now()
+    AND (work.claimed_until IS NULL OR work.claimed_until < now())
+    AND NOT EXISTS (
+        SELECT FROM pipeline.deliveries earlier
+        WHERE earlier.target = work.target AND earlier.tenant = work.tenant AND earlier.family = work.family
+            AND earlier.workflow_key = work.workflow_key AND earlier.sequence < work.sequence
+            AND earlier.state = 'pending'
+    )
+RETURNING attempts, attempts - forgiven AS counted;
+
 -- name: insert_deliveries
 -- One row for every subscriber that wants it, and one for each other destination; in the transaction of the event.
 INSERT INTO pipeline.deliveries (
@@ -65,7 +79,7 @@ WHERE event.id = %(event_id)s;
 SELECT delivery.id, event.id AS event_id, event.type, event.tenant, event.workflow_key, event.sequence, event.body,
     delivery.destination, delivery.replays,
     subscription.id AS subscription_id, subscription.url, subscription.sealed_secret,
-    subscription.removed_at IS NOT NULL AS removed,
+    subscription.removed_at IS NOT NULL AS removed, subscription.failures > 0 AS failing,
     EXISTS (
         SELECT FROM pipeline.retired_secrets retired
         WHERE retired.subscription_id = subscription.id AND retired.expires_at > now()
@@ -83,8 +97,15 @@ WHERE delivery.id = %(id)s AND delivery.state = 'pending' AND delivery.attempts 
     );
 
 -- name: note_status
--- The subscriber's latest answer, whether it took the event or not.
+-- The subscriber's latest answer, which was not that it took the event.
 UPDATE pipeline.deliveries SET last_status = %(status)s
+WHERE id = %(id)s AND state = 'pending' AND attempts = %(attempt)s;
+
+-- name: finish_sent
+-- A subscriber took it: settled with its answer, in one statement.
+UPDATE pipeline.deliveries
+SET state = 'delivered', finished_at = now(), leased_until = NULL, claimed_until = NULL, last_error = NULL,
+    last_status = %(status)s
 WHERE id = %(id)s AND state = 'pending' AND attempts = %(attempt)s;
 
 -- name: cancel_deliveries

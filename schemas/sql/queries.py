@@ -11,7 +11,7 @@ WorkTable = Literal["callbacks", "images", "deliveries"]
 WAITING: dict[WorkTable, str] = {"callbacks": "stored", "images": "wanted", "deliveries": "pending"}
 
 # What deliveries do in a way of their own.
-_OWN = {("deliveries", "lease"), ("deliveries", "requeue")}
+_OWN = {("deliveries", "lease"), ("deliveries", "claim"), ("deliveries", "requeue")}
 _NAME = re.compile(rb"^-- name: (\w+)\n", re.MULTILINE)
 
 

@@ -1,5 +1,5 @@
 -- The queries that every table with work in it shares; {table} and {waiting} come from queries.py, never from input.
--- Deliveries have a lease and a requeue of their own: they go out in order, and each target at its own pace.
+-- Deliveries have a lease, a claim and a requeue of their own: they go out in order, and each target at its own pace.
 
 -- name: lease
 -- Takes due rows, the longest due first, for as long as their message may wait. As an array they are chosen once: a

@@ -18,6 +18,7 @@ from deploy.subscriptions import Added, add
 from schemas.sealing import KeyRing, UnsealError
 from schemas.settings import Settings
 from schemas.sql.queries import work_query
+from workers import store
 from workers.deliver import Destinations, deliver
 from workers.errors import LineError, SubscriberAwayError, SubscriberForbiddenError
 
@@ -120,13 +121,17 @@ def test_nothing_is_sent_before_an_earlier_one_that_was_put_back(
 ) -> None:
     subscribe(conn, subscriber.url())
     [first], [second] = line.ids(line.emit(BODY)), line.ids(line.emit(BODY))
+    assert store.claim(conn, "deliveries", second, seconds=75) is None
+    store.finish(conn, "deliveries", first, attempt=line.claim(first), state="parked", error="x: y")
+    number = line.claim(second)
+    # As a requeue that began before the claim.
+    conn.execute("UPDATE pipeline.deliveries SET state = 'pending', finished_at = NULL WHERE id = %s", [first])
 
-    assert attempt(line, second, destinations) is None
+    deliver(conn, second, attempt=number, destinations=destinations)
     assert subscriber.connections == 0
 
     attempt(line, first, destinations)
-    conn.execute("UPDATE pipeline.deliveries SET claimed_until = NULL")
-    attempt(line, second, destinations)
+    deliver(conn, second, attempt=number, destinations=destinations)
     assert [line.row(each)[0] for each in (first, second)] == ["delivered", "delivered"]
 
 

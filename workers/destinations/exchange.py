@@ -38,14 +38,14 @@ class Exchange:
         if self._pool is None:
             raise ExchangeAwayError("EVENT_EXCHANGE_URL is empty, so there is no exchange")
         try:
-            connection = self._pool.acquire(block=True, timeout=int(_SECONDS))
+            connection = self._pool.acquire(block=True, timeout=_SECONDS)
         except PoolTimeoutError as error:
             raise ExchangeAwayError(type(error).__name__) from error
         try:
             self._publish(connection, event)
         except (KombuError, OSError, *connection.connection_errors, *connection.channel_errors) as error:
             # Whatever state it is in, the next event gets a new one.
-            connection.collect(socket_timeout=int(_SECONDS))
+            connection.collect(socket_timeout=_SECONDS)
             raise ExchangeAwayError(type(error).__name__) from error
         finally:
             connection.release()
