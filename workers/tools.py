@@ -91,14 +91,15 @@ def deliver_row(delivery_id: UUID) -> None:
 
 
 def close_tools() -> None:
-    """Close what this process opened."""
-    opened = _open.pop(os.getpid(), None)
+    """Close what this process opened; first what still uses the rest."""
+    opened = _open.get(os.getpid())
     if opened is not None:
         opened.senders.close()
         opened.destinations.close()
         opened.http.close()
         opened.fleet.close()
         opened.pool.close()
+        del _open[os.getpid()]
 
 
 def _jumio(tenant: Tenant, http: Http, fleet: Fleet, settings: Settings) -> Jumio:
