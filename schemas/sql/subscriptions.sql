@@ -84,5 +84,7 @@ SELECT subscription.id, subscription.url, subscription.paused_at, subscription.f
     )::integer AS waiting
 FROM pipeline.subscriptions subscription
 WHERE subscription.removed_at IS NULL
-    AND (subscription.paused_at IS NOT NULL OR subscription.failures >= %(storm)s)
+    AND (
+        subscription.paused_at IS NOT NULL OR subscription.failures >= %(storm)s OR subscription.probe_at > now()
+    )
 ORDER BY subscription.created_at, subscription.id;

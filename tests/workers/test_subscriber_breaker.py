@@ -161,6 +161,7 @@ def test_a_retry_after_holds_everything_for_that_subscriber(
 
     assert subscription(conn) == (1, True, False)
     assert lines[0].lease() == []
+    assert "which failed 1 times in a row" in "".join(read_status(conn)["trouble"])
 
 
 def test_a_success_forgets_failures_and_hastens_nothing_after_a_short_outage(

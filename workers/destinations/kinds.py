@@ -1,4 +1,4 @@
-"""Every destination beside the subscribers. A new one is its file, a line here, and its name in the table's CHECK."""
+"""Every destination beside the subscribers. A new one: its file, a line here, its name in the CHECK and the lease."""
 
 from schemas.settings import Settings
 from workers.destinations.destination import Destination
