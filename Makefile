@@ -40,9 +40,10 @@ door-proof: setup ## every case of the door's catalogue, directly and behind ngi
 fuzz: setup ## random and mutated requests for SECONDS (SEED repeats them)
 	@$(BIN)/python -m tests.fuzz --seconds $(or $(SECONDS),60) $(if $(SEED),--seed $(SEED)) $(if $(ONLY),--only $(ONLY))
 
-bench: setup .venv-bench/.installed ## the door against its floor and its peers; writes deploy/benchmarks (needs wrk)
+bench: setup .venv-bench/.installed ## the door against its floor and its peers, the line, deliveries; writes deploy/benchmarks (needs wrk)
 	@$(BIN)/python -m tests.bench $(BENCH)
 	@$(BIN)/python -m tests.bench.line
+	@$(BIN)/python -m tests.bench.deliveries $(BENCH_DELIVERIES)
 
 .venv-bench/.installed: tests/bench/requirements.lock
 	$(PYTHON) -m venv .venv-bench

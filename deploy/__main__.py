@@ -25,12 +25,14 @@ COMMANDS: Mapping[str, str] = {
     "drift": "List what Jumio sent that this release does not know.",
     "requeue": "Put parked or refused rows back on the line.",
     "explain-source": "Say whether callbacks from an address would be admitted, and why.",
-    "subscriptions": "Add, list and remove who gets events as signed webhooks.",
+    "subscriptions": "Add, list, pause, resume, rotate, test and remove who gets events as signed webhooks.",
+    "deliveries": "Show what was sent to whom, what waits, and for what.",
+    "replay": "Send events again, with the ids that they have.",
+    "consumers": "Add, list and revoke who may read the feed.",
     "roles": "Make logins of people and processes, rotate their passwords.",
     "audit": "Verify the audit trail, and print its head to be kept elsewhere.",
     "images": "Read an image, check the store of images, move them to another.",
     "keys": "Say what each encryption key still seals; seal everything anew.",
-    "consumers": "Add, list and revoke who may read the feed.",
     "new-key": "Make a key for ENCRYPTION_KEYS.",
 }
 _DEVELOPMENT = {"demo", "up", "simulate"}

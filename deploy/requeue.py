@@ -23,11 +23,20 @@ def requeue_callback(conn: Connection, callback_id: UUID) -> Counts:
 
 
 def requeue_parked(conn: Connection, reason: str | None) -> Counts:
-    """Everything parked, or what is parked for one reason (the word before the colon)."""
+    """Everything parked, or what is parked for one reason (the word before the colon).
+
+    But no delivery that a later event of its workflow has overtaken: it would come out of order.
+    """
     values = {"reason": reason, "id": None}
     with conn.transaction():
         counts: Counts = {table: conn.execute(work_query(table, "requeue"), values).rowcount for table in WAITING}
         return _done(conn, counts, parked=reason or "all")
+
+
+def count_overtaken(conn: Connection, reason: str | None) -> int:
+    """What a requeue has just left parked: replay sends it all the same, marked as a replay."""
+    [(count,)] = conn.execute(query("deliveries", "count_parked"), {"reason": reason}).fetchall()
+    return int(count)
 
 
 def requeue_refused(conn: Connection, address: IPv4Address | IPv6Address | None) -> Counts:

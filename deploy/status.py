@@ -1,7 +1,9 @@
 """What waits, what is parked, how old, and what to do about it."""
 
 from collections.abc import Iterator, Sequence
+from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 from psycopg import Connection
 from psycopg.rows import dict_row
@@ -10,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from schemas.sql.queries import query
+from workers.destinations.breaker import STORM
 
 # Judgements of when to wake someone; the runbook has a heading for each.
 OVERDUE_SECONDS = 300.0
@@ -36,6 +39,7 @@ def read_status(conn: Connection) -> Status:
         "allowlist": _rows(conn, "allowlist_age"),
         "breakers": _rows(conn, "open_breakers", table="breakers"),
         "feed": _rows(conn, "held_back", table="feed")[0],
+        "held": _rows(conn, "held_subscriptions", table="subscriptions", storm=STORM),
     }
     return {**status, "trouble": find_trouble(status)}
 
@@ -73,9 +77,25 @@ def find_trouble(status: Status) -> list[str]:
             f"the feed holds back {status['feed']['events']} events for {status['feed']['seconds']:.0f} s, until a "
             "transaction ends that is open; the runbook says how to find it (Feed)"
         )
+    trouble += _subscription_trouble(status["held"])
     if "unverified" in status["aside"]:
         trouble.append("callbacks wait for a first DNS answer; check DNS_SERVERS")
     return trouble
+
+
+def _subscription_trouble(held: Sequence[Status]) -> Iterator[str]:
+    for each in held:
+        if each["paused_at"] is not None:
+            yield (
+                f"{each['waiting']} deliveries wait for {each['url']}, paused by an operator since "
+                f"{each['paused_at'][:19]}; when it may have them: jumio-pipeline subscriptions resume {each['id']}"
+            )
+        else:
+            yield (
+                f"{each['waiting']} deliveries wait for {each['url']}, which failed {each['failures']} times in a row "
+                f"since {each['failing_since'][:19]} ({each['last_failure']}); tried again in "
+                f"{each['probe_seconds']:.0f} s, or at once: jumio-pipeline subscriptions resume {each['id']}"
+            )
 
 
 def _spool_trouble(spools: Sequence[Status]) -> Iterator[str]:
@@ -115,13 +135,16 @@ def render_status(status: Status) -> Group:
     return Group(work, parked, processes, spools, names, aside, trouble)
 
 
-def _rows(conn: Connection, name: str, *, table: str = "status") -> list[dict[str, Any]]:
+def _rows(conn: Connection, name: str, *, table: str = "status", **values: object) -> list[dict[str, Any]]:
     with conn.cursor(row_factory=dict_row) as cursor:
-        found = cursor.execute(query(table, name)).fetchall()
-    return [
-        {column: value.isoformat() if hasattr(value, "isoformat") else value for column, value in row.items()}
-        for row in found
-    ]
+        found = cursor.execute(query(table, name), values or None).fetchall()
+    return [{column: _plain(value) for column, value in row.items()} for row in found]
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, datetime):
+        return value.isoformat()
+    return str(value) if isinstance(value, UUID) else value
 
 
 def _table(*headings: str) -> Table:

@@ -1,10 +1,9 @@
-"""The command line's subscriptions: add, list and remove those who get events as signed webhooks."""
+"""The command line's subscriptions: who gets events as signed webhooks, which ones, and whether they get them now."""
 
-import os
-from collections.abc import Sequence
+import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
-from pathlib import Path
+from datetime import UTC, datetime
 from typing import get_args
 from uuid import UUID
 
@@ -12,17 +11,32 @@ from psycopg import Connection
 from psycopg.errors import UniqueViolation
 from uuid_utils.compat import uuid7
 
-from schemas.events.envelope import EventType
-from schemas.events.signing import SigningSecretError, new_secret, read_secret
+from schemas.callbacks import kyx
+from schemas.callbacks.recognise import LEGACY
+from schemas.events.envelope import EventType, envelope
+from schemas.events.signing import SigningSecretError, new_secret, public_key
+from schemas.report import Outcome
 from schemas.sealing import KeyRing
 from schemas.settings import Network
 from workers import store
-from workers.deliver import REMOVED, end_subscription, secret_place
-from workers.destinations.egress import Endpoint, Resolve, judge, resolve
+from workers.deliver import REMOVED, Destinations, end_subscription
+from workers.destinations.egress import Endpoint, Resolve, judge
+from workers.destinations.resolver import resolve
+from workers.destinations.webhook import Answer
 from workers.errors import SubscriberForbiddenError
+from workers.secrets import open_retired, open_secret, secret_place
 
 ENRICHMENTS = ("checks", "identity")
 EVENT_TYPES: tuple[str, ...] = get_args(EventType)
+OUTCOMES: tuple[str, ...] = get_args(Outcome)
+FAMILIES: tuple[str, ...] = (kyx.NAME, *sorted(LEGACY))
+# What may be asked for by name; tenants may come later than who wants to hear of them.
+_KNOWN: Mapping[str, tuple[str, tuple[str, ...]]] = {
+    "types": ("type", EVENT_TYPES),
+    "outcomes": ("outcome", OUTCOMES),
+    "families": ("family", FAMILIES),
+    "enrich": ("enrichment", ENRICHMENTS),
+}
 
 
 class SubscriptionError(Exception):
@@ -39,14 +53,31 @@ class Added:
 
 
 @dataclass(frozen=True)
+class Found:
+    """A subscription that stands, and what its events are signed with."""
+
+    id: UUID
+    url: str
+    sealed_secret: bytes
+
+
+@dataclass(frozen=True)
 class Subscription:
-    """One line of the list; no types means all of them."""
+    """One line of the list; a filter of None lets everything pass."""
 
     id: UUID
     url: str
     types: list[str] | None
     enrich: list[str] | None
+    outcomes: list[str] | None
+    tenants: list[str] | None
+    families: list[str] | None
     created_at: datetime
+    paused_at: datetime | None
+    failures: int
+    failing_since: datetime | None
+    last_failure: str | None
+    probe_at: datetime | None
     pending: int
     parked: int
     delivered: int
@@ -59,34 +90,33 @@ def add(
     keys: KeyRing,
     private: Sequence[Network],
     types: Sequence[str] | None = None,
+    outcomes: Sequence[str] | None = None,
+    tenants: Sequence[str] | None = None,
+    families: Sequence[str] | None = None,
     secret: str | None = None,
     enrich: Sequence[str] | None = None,
     resolve: Resolve = resolve,
 ) -> Added:
-    """Subscribe a URL to some or all types of event. Raises SubscriptionError."""
+    """Subscribe a URL to some or all events. Raises SubscriptionError."""
     endpoint = _allowed(url, private=private, resolve=resolve)
-    _check_types(types)
-    _check_enrichments(enrich)
+    wishes = {"types": types, "outcomes": outcomes, "tenants": tenants, "families": families, "enrich": enrich}
+    _check(wishes)
     subscription_id, signing = uuid7(), secret or new_secret()
-    _check_secret(signing)
+    check_secret(signing)
 
     row = {
         "id": subscription_id,
         "url": endpoint.url,
-        "types": list(types) if types else None,
-        "enrich": list(enrich) if enrich else None,
+        **{name: list(values) if values else None for name, values in wishes.items()},
         "sealed_secret": keys.seal(signing.encode(), place=secret_place(subscription_id)),
     }
     try:
         with conn.transaction():
             store.change(conn, "subscriptions", "insert_subscription", row)
             # Not the whole URL: its path may be a secret.
-            told = {
-                "change": "added",
-                "subscription": str(subscription_id),
-                "host": endpoint.host,
-                "enrich": row["enrich"],
-            }
+            told = {"change": "added", "subscription": str(subscription_id), "host": endpoint.host}
+            if enrich:
+                told["enrich"] = ", ".join(enrich)
             store.append_audit(conn, "subscription.changed", details=told)
     except UniqueViolation:
         raise SubscriptionError("this URL is subscribed already; remove it first to change it") from None
@@ -98,31 +128,70 @@ def list_all(conn: Connection) -> list[Subscription]:
     return [Subscription(**row) for row in store.rows(conn, "subscriptions", "list_subscriptions")]
 
 
-def remove(conn: Connection, id_or_url: str) -> int:
-    """End a subscription: how many deliveries that waited for it were cancelled. Raises SubscriptionError."""
+def find(conn: Connection, id_or_url: str) -> Found:
+    """The one that has this id or URL. Raises SubscriptionError."""
     asked = {"id_or_url": id_or_url.strip().lower(), "url": _normal(id_or_url)}
     found = store.rows(conn, "subscriptions", "find_subscription", asked)
-    cancelled = end_subscription(conn, found[0]["id"], error=REMOVED) if found else None
+    if not found:
+        raise SubscriptionError("no subscription has this id or URL; see: jumio-pipeline subscriptions list")
+    return Found(**found[0])
+
+
+def remove(conn: Connection, id_or_url: str) -> int:
+    """End a subscription: how many deliveries that waited for it were cancelled. Raises SubscriptionError."""
+    cancelled = end_subscription(conn, find(conn, id_or_url).id, error=REMOVED)
     if cancelled is None:
         raise SubscriptionError("no subscription has this id or URL; see: jumio-pipeline subscriptions list")
     return cancelled
 
 
-def read_or_create_secret_file(path: Path) -> tuple[str, bool]:
-    """The secret in a file, and whether it was made just now; a file that exists is never written.
+def pause(conn: Connection, id_or_url: str) -> bool:
+    """Send it nothing until it is resumed; what comes meanwhile waits. False: it was paused already.
 
     Raises SubscriptionError.
     """
-    secret = new_secret()
+    return store.change(conn, "subscriptions", "pause_subscription", {"id": find(conn, id_or_url).id}) == 1
+
+
+def resume(conn: Connection, id_or_url: str) -> int:
+    """Send again, whoever had paused it: how many that waited for a later try go out now. Raises SubscriptionError."""
+    subscription_id = find(conn, id_or_url).id
+    with conn.transaction():
+        store.change(conn, "subscriptions", "resume_subscription", {"id": subscription_id})
+        hastened = store.change(conn, "deliveries", "hasten_deliveries", {"id": subscription_id})
+        store.rows(conn, "callbacks", "wake_relay")
+    return hastened
+
+
+def try_out(conn: Connection, id_or_url: str, *, destinations: Destinations, source: str) -> tuple[Answer, float]:
+    """Send a marked event, from here and by the same way as any other: the answer, and the seconds that it took.
+
+    Raises SubscriptionError, SubscriberAwayError, SubscriberForbiddenError, UnsealError.
+    """
+    found = find(conn, id_or_url)
+    secrets = [open_secret(destinations.keys, found.id, found.sealed_secret)]
+    secrets += open_retired(conn, destinations.keys, found.id)
+    event_id = uuid7()
+    body = envelope(
+        event_id,
+        "kyc.subscription.test.v1",
+        source=source,
+        subject=str(found.id),
+        sequence=1,
+        occurred_at=datetime.now(UTC),
+        data={"test": True, "subscription_id": str(found.id)},
+    )
+    started = time.monotonic()
+    answer = destinations.webhooks.send(found.url, secrets=secrets, event_id=str(event_id), body=body.encode())
+    return answer, time.monotonic() - started
+
+
+def check_secret(secret: str) -> None:
+    """Raises SubscriptionError where nothing can be signed with it."""
     try:
-        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        return _read_secret_file(path), False
-    except OSError as error:
-        raise SubscriptionError(f"the secret file cannot be written: {error.strerror}") from None
-    with os.fdopen(handle, "w", encoding="ascii") as file:
-        file.write(f"{secret}\n")
-    return secret, True
+        public_key(secret)
+    except SigningSecretError as error:
+        raise SubscriptionError(str(error)) from None
 
 
 def _allowed(url: str, *, private: Sequence[Network], resolve: Resolve) -> Endpoint:
@@ -137,23 +206,11 @@ def _allowed(url: str, *, private: Sequence[Network], resolve: Resolve) -> Endpo
     return endpoint
 
 
-def _check_types(types: Sequence[str] | None) -> None:
-    unknown = sorted(set(types or ()) - set(EVENT_TYPES))
-    if unknown:
-        raise SubscriptionError(f"no such type: {', '.join(unknown)}; there are: {', '.join(EVENT_TYPES)}")
-
-
-def _check_enrichments(enrich: Sequence[str] | None) -> None:
-    unknown = sorted(set(enrich or ()) - set(ENRICHMENTS))
-    if unknown:
-        raise SubscriptionError(f"an event cannot be enriched with that; there are: {', '.join(ENRICHMENTS)}")
-
-
-def _check_secret(secret: str) -> None:
-    try:
-        read_secret(secret)
-    except SigningSecretError as error:
-        raise SubscriptionError(str(error)) from None
+def _check(wishes: Mapping[str, Sequence[str] | None]) -> None:
+    for name, (what, known) in _KNOWN.items():
+        unknown = sorted(set(wishes[name] or ()) - set(known))
+        if unknown:
+            raise SubscriptionError(f"no such {what}: {', '.join(unknown)}; there are: {', '.join(known)}")
 
 
 def _normal(url: str) -> str:
@@ -161,12 +218,3 @@ def _normal(url: str) -> str:
         return Endpoint.read(url).url
     except SubscriberForbiddenError:
         return url
-
-
-def _read_secret_file(path: Path) -> str:
-    try:
-        secret = path.read_text(encoding="ascii").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        raise SubscriptionError(f"the secret file cannot be read: {type(error).__name__}") from None
-    _check_secret(secret)
-    return secret

@@ -131,6 +131,8 @@ class Settings(TenantSettings):
     subscriber_private_cidrs: Networks = ()
     delivery_retry_seconds: Seconds = DELIVERY_RETRY_SECONDS
     event_stream: str = "jumio:events"
+    event_exchange_url: SecretStr = SecretStr("")
+    event_exchange: str = Field(default="jumio.events", min_length=1, max_length=255)
     worker_processes: int = Field(default=4, ge=1, le=256)
     log_format: Literal["auto", "json", "console"] = "auto"
 

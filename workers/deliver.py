@@ -1,6 +1,8 @@
 """decided -> emitted: one event to one destination, signed, sent, and the answer noted."""
 
 import ssl
+import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -9,17 +11,23 @@ from psycopg import Connection
 
 from schemas.settings import Settings
 from workers import store
-from workers.destinations.egress import Resolve, resolve
-from workers.destinations.stream import EventStream, stream_enabled
+from workers.destinations.breaker import note_failure, note_success
+from workers.destinations.destination import Destination, Event
+from workers.destinations.egress import Resolve
+from workers.destinations.kinds import KINDS
+from workers.destinations.resolver import resolve
 from workers.destinations.webhook import DEADLINE_SECONDS, Answer, Webhooks
 from workers.enrich import enriched_body
 from workers.errors import SubscriberAwayError
+from workers.secrets import open_retired, open_secret
 
 log = structlog.get_logger()
 
 # The word before the colon tells an operator's query which of the two ended it.
 REMOVED = "subscription_removed: no events are wanted any more"
 _GONE = "subscription_gone: the subscriber answered 410"
+# What a claim must outlast the sending by: whoever claims next may then be sure that nothing more arrives.
+_MARGIN_SECONDS = 1.0
 
 
 class Destinations:
@@ -35,12 +43,12 @@ class Destinations:
     ) -> None:
         self.keys = settings.keys
         self.webhooks = Webhooks(private=settings.subscriber_private_cidrs, tls=tls, resolve=resolve, seconds=seconds)
-        self.stream = EventStream(settings)
-        self.stream_enabled = stream_enabled(settings)
+        self.others: Mapping[str, Destination] = {kind.name: kind(settings) for kind in KINDS}
 
     def close(self) -> None:
-        """Close the stream's connections; a webhook keeps none."""
-        self.stream.close()
+        """Close what keeps connections; a webhook keeps none."""
+        for destination in self.others.values():
+            destination.close()
 
 
 @dataclass(frozen=True)
@@ -52,38 +60,38 @@ class Subscriber:
     sealed_secret: bytes
     removed: bool
     enrich: list[str] | None
+    failing: bool
+    rotated: bool
 
 
 @dataclass(frozen=True)
 class Delivery:
-    """One event on its way to one destination: a subscriber or, without one, the stream."""
+    """One event on its way to one subscriber or, without one, to another destination."""
 
     id: UUID
     attempt: int
-    event_id: UUID
-    type: str
-    tenant: str
-    workflow_key: str
-    sequence: int
-    body: str
+    destination: str
+    replays: int
+    event: Event
     subscriber: Subscriber | None
 
 
 def deliver(conn: Connection, delivery_id: UUID, *, attempt: int, destinations: Destinations) -> None:
     """Send it, outside of any transaction, then settle the row if this attempt still holds it.
 
-    Raises SubscriberAwayError, SubscriberForbiddenError, StreamAwayError, UnsealError.
+    Raises SubscriberAwayError, SubscriberForbiddenError, UnsealError, or what the destination raises.
     """
-    delivery = _get(conn, delivery_id, attempt)
+    deadline = time.monotonic() + destinations.webhooks.seconds
+    delivery = _get(conn, delivery_id, attempt, seconds=destinations.webhooks.seconds + _MARGIN_SECONDS)
     if delivery is None:
         return
     if delivery.subscriber is None:
-        _append(delivery, destinations.stream)
+        destinations.others[delivery.destination].put(delivery.event)
         _settle(conn, delivery, "delivered")
     elif delivery.subscriber.removed:
         _settle(conn, delivery, "cancelled", error=REMOVED)
     else:
-        _post(conn, delivery, delivery.subscriber, destinations=destinations)
+        _post(conn, delivery, delivery.subscriber, destinations=destinations, deadline=deadline)
 
 
 def end_subscription(conn: Connection, subscription_id: UUID, *, error: str) -> int | None:
@@ -96,55 +104,69 @@ def end_subscription(conn: Connection, subscription_id: UUID, *, error: str) -> 
         return store.change(conn, "deliveries", "cancel_deliveries", {"id": subscription_id, "error": error})
 
 
-def _get(conn: Connection, delivery_id: UUID, attempt: int) -> Delivery | None:
-    found = store.rows(conn, "deliveries", "get_delivery", {"id": delivery_id, "attempt": attempt})
+def _get(conn: Connection, delivery_id: UUID, attempt: int, *, seconds: float) -> Delivery | None:
+    values = {"id": delivery_id, "attempt": attempt, "seconds": seconds}
+    found = store.rows(conn, "deliveries", "get_delivery", values)
     if not found:
         return None
     [row] = found
-    subscriber = Subscriber(
-        *(row.pop(name) for name in ("subscription_id", "url", "sealed_secret", "removed", "enrich"))
-    )
-    return Delivery(**row, attempt=attempt, subscriber=None if subscriber.id is None else subscriber)
-
-
-def _append(delivery: Delivery, stream: EventStream) -> None:
-    stream.add(
-        event_id=str(delivery.event_id),
-        event_type=delivery.type,
-        subject=delivery.workflow_key,
-        sequence=delivery.sequence,
-        tenant=delivery.tenant,
-        body=delivery.body,
+    told = (row[name] for name in ("type", "tenant", "workflow_key", "sequence", "body"))
+    event = Event(str(row["event_id"]), *told)
+    about = ("subscription_id", "url", "sealed_secret", "removed", "enrich", "failing", "rotated")
+    subscriber = Subscriber(*(row[name] for name in about))
+    return Delivery(
+        row["id"],
+        attempt,
+        row["destination"],
+        row["replays"],
+        event,
+        None if subscriber.id is None else subscriber,
     )
 
 
-def _post(conn: Connection, delivery: Delivery, subscriber: Subscriber, *, destinations: Destinations) -> None:
-    secret = destinations.keys.unseal(subscriber.sealed_secret, place=secret_place(subscriber.id)).decode()
+def _post(
+    conn: Connection, delivery: Delivery, subscriber: Subscriber, *, destinations: Destinations, deadline: float
+) -> None:
+    secrets = [open_secret(destinations.keys, subscriber.id, subscriber.sealed_secret)]
+    if subscriber.rotated:
+        secrets += open_retired(conn, destinations.keys, subscriber.id)
 
-    body = delivery.body
-    if subscriber.enrich:
-        body = enriched_body(conn, delivery.id, body, keys=destinations.keys)
-
-    answer = destinations.webhooks.send(
-        subscriber.url, secret=secret, event_id=str(delivery.event_id), body=body.encode()
-    )
+    body = _body(conn, delivery, subscriber, destinations)
+    try:
+        answer = destinations.webhooks.send(
+            subscriber.url,
+            secrets=secrets,
+            event_id=delivery.event.id,
+            body=body.encode(),
+            replays=delivery.replays,
+            deadline=deadline,
+        )
+    except SubscriberAwayError as error:
+        note_failure(conn, subscriber.id, str(error), retry_after=None)
+        raise
 
     if answer.taken:
-        with conn.transaction():
-            _note(conn, delivery, answer)
-            _settle(conn, delivery, "delivered")
+        values = {"id": delivery.id, "attempt": delivery.attempt, "status": answer.status}
+        if store.change(conn, "deliveries", "finish_sent", values):
+            log.info("delivery.sent", **_ids(delivery))
+        # One that began to fail meanwhile is found by the next.
+        if subscriber.failing:
+            note_success(conn, subscriber.id)
         return
     _note(conn, delivery, answer)
-    if not answer.gone:
-        asked = () if answer.retry_after is None else (answer.retry_after,)
-        raise SubscriberAwayError(f"status {answer.status}", *asked)
-    # Not in one transaction with the note: two 410s at once would each hold a row that the other cancels.
-    _disable(conn, subscriber)
+    if answer.gone:
+        # Not in one transaction with the note: two 410s at once would each hold a row that the other cancels.
+        _disable(conn, subscriber)
+        return
+    asked = () if answer.retry_after is None else (answer.retry_after,)
+    away = SubscriberAwayError(f"status {answer.status}", *asked)
+    note_failure(conn, subscriber.id, str(away), retry_after=answer.retry_after)
+    raise away
 
 
-def secret_place(subscription_id: UUID) -> str:
-    """Where a subscription's secret is kept: sealed for there, it opens nowhere else."""
-    return f"subscriptions.sealed_secret/{subscription_id}"
+def _body(conn: Connection, delivery: Delivery, subscriber: Subscriber, destinations: Destinations) -> str:
+    body = delivery.event.body
+    return enriched_body(conn, delivery.id, body, keys=destinations.keys) if subscriber.enrich else body
 
 
 def _note(conn: Connection, delivery: Delivery, answer: Answer) -> None:
@@ -153,16 +175,16 @@ def _note(conn: Connection, delivery: Delivery, answer: Answer) -> None:
 
 
 def _settle(conn: Connection, delivery: Delivery, state: str, *, error: str | None = None) -> None:
-    if not store.finish(conn, "deliveries", delivery.id, attempt=delivery.attempt, state=state, error=error):
-        return
-    ids = {
-        "event_id": str(delivery.event_id),
-        "subscription_id": str(delivery.subscriber.id) if delivery.subscriber else None,
-    }
-    if state == "delivered":
-        log.info("delivery.sent", **ids)
-    else:
-        log.info("delivery.cancelled", **ids)
+    if store.finish(conn, "deliveries", delivery.id, attempt=delivery.attempt, state=state, error=error):
+        if state == "delivered":
+            log.info("delivery.sent", **_ids(delivery))
+        else:
+            log.info("delivery.cancelled", **_ids(delivery))
+
+
+def _ids(delivery: Delivery) -> dict[str, str | None]:
+    subscription_id = None if delivery.subscriber is None else str(delivery.subscriber.id)
+    return {"event_id": delivery.event.id, "subscription_id": subscription_id}
 
 
 def _disable(conn: Connection, subscriber: Subscriber) -> None:

@@ -17,7 +17,7 @@ class Outlet:
     """Where events go besides the subscribers, and the name they carry."""
 
     source: str
-    stream: bool
+    destinations: tuple[str, ...]
 
 
 def emit(
@@ -38,6 +38,5 @@ def emit(
     )
     event = {**key, "id": event_id, "sequence": sequence, "type": event_type, "occurred_at": occurred_at, "body": body}
     store.change(conn, "events", "insert_event", event)
-    store.change(
-        conn, "deliveries", "insert_deliveries", {**key, **event, "event_id": event_id, "stream": outlet.stream}
-    )
+    wanted = {"event_id": event_id, "destinations": list(outlet.destinations)}
+    store.change(conn, "deliveries", "insert_deliveries", wanted)

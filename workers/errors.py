@@ -137,6 +137,12 @@ class StreamAwayError(TryAgainError):
     code = "stream_away"
 
 
+class ExchangeAwayError(TryAgainError):
+    """The exchange could not be written, or its broker did not confirm."""
+
+    code = "exchange_away"
+
+
 class SubscriberForbiddenError(ParkError):
     """The subscriber's address is not one that events may be sent to."""
 

@@ -30,6 +30,9 @@ _BATCH = 100
 _DEPTH = 200
 # A NOTIFY may be missed; this is what that costs.
 _POLL_SECONDS = 0.5
+# While work is under way: a delivery that was settled lets the next of its workflow or target go, and tells nobody.
+_BUSY_POLL_SECONDS = 0.02
+_BUSY_SECONDS = 1.0
 _PULSE_SECONDS = 10.0
 _HOUSEKEEPING_SECONDS = 2.0
 # When a broker is away every publish takes its connect timeout; not more often than this.
@@ -64,6 +67,7 @@ class Relay:
             (3600.0, self._tidy),
         ]
         self._done_at: dict[int, float] = {}
+        self._sent_at = 0.0
 
     def stop(self) -> None:
         """End after the turn that is under way."""
@@ -107,9 +111,12 @@ class Relay:
                 log.warning("relay.broker_away", error=error.args[0])
                 self._stopping.wait(_BROKER_REST_SECONDS)
                 continue
-            if not sent:
+            if sent:
+                self._sent_at = time.monotonic()
+            else:
                 # Ends at the first notification: what it tells of is found by the next turn.
-                for _ in conn.notifies(timeout=_POLL_SECONDS, stop_after=1):
+                busy = time.monotonic() - self._sent_at < _BUSY_SECONDS
+                for _ in conn.notifies(timeout=_BUSY_POLL_SECONDS if busy else _POLL_SECONDS, stop_after=1):
                     pass
 
     def _turn(self, conn: Connection) -> int:
@@ -177,6 +184,7 @@ class Relay:
     def _tidy(self, conn: Connection) -> None:
         dropped = store.change(conn, "callbacks", "drop_old_refused", {"seconds": _REFUSED_SECONDS})
         store.change(conn, "pulses", "drop_silent")
+        store.change(conn, "subscriptions", "drop_expired_secrets")
         if dropped:
             log.info("callback.dropped", rows=dropped)
 

@@ -7,7 +7,6 @@ from psycopg import Connection
 from workers import store
 from workers.app import app
 from workers.broker import PULSE_TASK, TASKS
-from workers.deliver import deliver
 from workers.fetch import fetch
 from workers.images import give_up, store_image
 from workers.tools import tools
@@ -39,12 +38,8 @@ def store_image_task(row_id: str) -> None:
 
 @app.task(name=TASKS["deliveries"])
 def deliver_task(row_id: str) -> None:
-    hand, delivery_id = tools(), UUID(row_id)
-
-    def step(conn: Connection, attempt: int) -> None:
-        deliver(conn, delivery_id, attempt=attempt, destinations=hand.destinations)
-
-    _run(Work("deliveries", delivery_id, hand.settings.delivery_retry_seconds, step))
+    """Several at once: others' servers are slow, and no time limit of Celery's is needed beside the deadline."""
+    tools().senders.take(UUID(row_id))
 
 
 @app.task(name=PULSE_TASK)

@@ -5,13 +5,14 @@ import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from uuid import UUID
 
 from psycopg import Connection
 from psycopg_pool import ConnectionPool
 
 from schemas.settings import Settings, Tenant
-from workers.deliver import Destinations
-from workers.destinations.stream import stream_enabled
+from workers.deliver import Destinations, deliver
+from workers.destinations.kinds import enabled_kinds
 from workers.emit import Outlet
 from workers.jumio.breaker import Breaker
 from workers.jumio.budget import Budget, Fleet
@@ -19,7 +20,9 @@ from workers.jumio.client import Jumio
 from workers.jumio.legacy import Legacy
 from workers.jumio.token import Tokens
 from workers.jumio.transport import Http
+from workers.senders import SENDERS, Senders
 from workers.vault.vaults import Vaults
+from workers.work import Work
 
 # A statement that takes longer is stuck, and a transaction that idles longer has lost its worker.
 _OPTIONS = "-c statement_timeout=15s -c idle_in_transaction_session_timeout=20s -c synchronous_commit=on"
@@ -38,6 +41,7 @@ class Tools:
     destinations: Destinations
     vaults: Vaults
     outlet: Outlet
+    senders: Senders
     worker: str
 
     @contextmanager
@@ -54,7 +58,7 @@ def open_tools(settings: Settings) -> Tools:
     """Open them for this process."""
     http = Http()
     fleet = Fleet(settings.broker_url.get_secret_value(), processes=settings.worker_processes)
-    outlet = Outlet(source=settings.event_source, stream=stream_enabled(settings))
+    outlet = Outlet(source=settings.event_source, destinations=enabled_kinds(settings))
     opened = Tools(
         settings=settings,
         pool=_open_pool(settings),
@@ -65,6 +69,7 @@ def open_tools(settings: Settings) -> Tools:
         destinations=Destinations(settings),
         vaults=Vaults(settings),
         outlet=outlet,
+        senders=Senders(deliver_row),
         # Children of one worker are one worker: the parent's pid names it.
         worker=f"worker@{socket.gethostname()}/{os.getppid()}",
     )
@@ -77,14 +82,27 @@ def tools() -> Tools:
     return _open[os.getpid()]
 
 
+def deliver_row(delivery_id: UUID) -> None:
+    """What a sender does with a delivery: the work around it, on a connection of its own."""
+    hand = tools()
+
+    def step(conn: Connection, attempt: int) -> None:
+        deliver(conn, delivery_id, attempt=attempt, destinations=hand.destinations)
+
+    with hand.connection() as conn:
+        Work("deliveries", delivery_id, hand.settings.delivery_retry_seconds, step).run(conn)
+
+
 def close_tools() -> None:
-    """Close what this process opened."""
-    opened = _open.pop(os.getpid(), None)
+    """Close what this process opened; first what still uses the rest."""
+    opened = _open.get(os.getpid())
     if opened is not None:
+        opened.senders.close()
         opened.destinations.close()
         opened.http.close()
         opened.fleet.close()
         opened.pool.close()
+        del _open[os.getpid()]
 
 
 def _jumio(tenant: Tenant, http: Http, fleet: Fleet, settings: Settings) -> Jumio:
@@ -100,7 +118,9 @@ def _open_pool(settings: Settings) -> ConnectionPool:
     return ConnectionPool(
         settings.database_url.get_secret_value(),
         min_size=1,
-        max_size=2,
+        # Senders hold theirs while a subscriber thinks; most of the time nearly all are closed.
+        max_size=SENDERS + 2,
+        max_idle=60,
         timeout=10,
         max_lifetime=1800,
         check=ConnectionPool.check_connection,

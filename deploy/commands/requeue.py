@@ -6,7 +6,7 @@ import click
 
 from deploy.commands.address import ADDRESS
 from deploy.commands.session import Failed, connection, settings_for
-from deploy.requeue import requeue_callback, requeue_parked, requeue_refused
+from deploy.requeue import count_overtaken, requeue_callback, requeue_parked, requeue_refused
 from receiver.source import Address
 
 
@@ -24,13 +24,21 @@ def command(
         raise click.UsageError("say one of --callback ID, --parked or --refused")
     if (reason and not parked) or (address and not refused):
         raise click.UsageError("--reason goes with --parked, --from goes with --refused")
+    overtaken = 0
     with connection(settings_for("operator")) as conn:
         if callback_id is not None:
             counts = requeue_callback(conn, callback_id)
         elif parked:
             counts = requeue_parked(conn, reason)
+            overtaken = count_overtaken(conn, reason)
         else:
             counts = requeue_refused(conn, address)
     click.echo(", ".join(f"{rows} {table}" for table, rows in counts.items()) + " back on the line")
+    if overtaken:
+        click.echo(
+            f"{overtaken} deliveries stay parked: their subscribers have later events of the same workflows. "
+            "To send one all the same, marked as a replay: jumio-pipeline replay --event ID; "
+            "they are in: jumio-pipeline deliveries --state parked"
+        )
     if callback_id is not None and not counts["callbacks"]:
         raise Failed("that callback is neither parked nor refused; see: SELECT * FROM compliance.callbacks")

@@ -1,15 +1,37 @@
 """jumio-pipeline subscriptions."""
 
+import json
+from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 
 import click
 from rich.console import Console
 from rich.table import Table
 
+from deploy import subscriptions
 from deploy.commands.session import Failed, connection, settings_for
-from deploy.subscriptions import SubscriptionError, add, list_all, read_or_create_secret_file, remove
+from deploy.signing_secrets import Secret, choose_secret, rotate_secret
+from deploy.subscriptions import Subscription, SubscriptionError
+from schemas.sealing import UnsealError
+from workers.deliver import Destinations
+from workers.errors import LineError
 
 _WIDE = 1000
+_HEADINGS = ("id", "url", "wants", "since", "delivered", "pending", "parked", "state")
+
+secret_file_option = click.option(
+    "--secret-file",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Holds the signing secret (whsec_... or whsk_...); a new one is written there if the file does not exist.",
+)
+ed25519_option = click.option(
+    "--ed25519", is_flag=True, help="Sign with a private key (v1a); the subscriber verifies with the public one."
+)
+
+
+def _split(_ctx: click.Context, _param: click.Parameter, text: str | None) -> list[str] | None:
+    return [part.strip() for part in text.split(",") if part.strip()] if text else None
 
 
 @click.group("subscriptions")
@@ -19,48 +41,133 @@ def command() -> None:
 
 @command.command("add")
 @click.argument("url")
+@secret_file_option
+@ed25519_option
+@click.option("--types", callback=_split, help="Event types, separated by commas; without it, all of them.")
+@click.option("--outcomes", callback=_split, help="Only workflows that came to one of these, and all that follows.")
+@click.option("--tenants", callback=_split, help="Only of these tenants.")
+@click.option("--families", callback=_split, help="Only of these product generations.")
 @click.option(
-    "--secret-file",
-    type=click.Path(path_type=Path, dir_okay=False),
-    help="Holds the signing secret (whsec_...); a new one is written there if the file does not exist.",
+    "--enrich", callback=_split, help="checks (reasons, checks, steps), identity (in the clear, audited), or both."
 )
-@click.option("--types", help="Event types, separated by commas; without it, all of them.")
-@click.option(
-    "--enrich",
-    help="checks (reasons, checks, steps), identity (personal data in the clear, noted in the audit trail), or both.",
-)
-def add_command(url: str, secret_file: Path | None, types: str | None, enrich: str | None) -> None:
+def add_command(
+    url: str,
+    *,
+    secret_file: Path | None,
+    ed25519: bool,
+    types: Sequence[str] | None,
+    outcomes: Sequence[str] | None,
+    tenants: Sequence[str] | None,
+    families: Sequence[str] | None,
+    enrich: Sequence[str] | None,
+) -> None:
     """Send events to URL from now on."""
     settings = settings_for("subscriptions")
-    wanted = [part.strip() for part in types.split(",")] if types else None
-    more = [part.strip() for part in enrich.split(",")] if enrich else None
     private = settings.subscriber_private_cidrs
     with connection(settings) as conn:
         try:
-            secret = read_or_create_secret_file(secret_file)[0] if secret_file else None
-            added = add(conn, url, keys=settings.keys, private=private, types=wanted, secret=secret, enrich=more)
+            secret = choose_secret(secret_file, ed25519=ed25519)
+            added = subscriptions.add(
+                conn,
+                url,
+                keys=settings.keys,
+                private=private,
+                secret=secret.text,
+                types=types,
+                outcomes=outcomes,
+                tenants=tenants,
+                families=families,
+                enrich=enrich,
+            )
         except SubscriptionError as error:
             raise Failed(str(error)) from None
     click.echo(f"subscription {added.id}")
-    click.echo(f"secret {added.secret} (shown this once)" if added.generated else f"secret in {secret_file}")
+    _say_secret(secret, secret_file)
 
 
 @command.command("list")
-def list_command() -> None:
-    """Show subscribers and what waits for them."""
+@click.option("--json", "as_json", is_flag=True, help="For programs: a list, the oldest first.")
+def list_command(*, as_json: bool) -> None:
+    """Show subscribers, what waits for them, and why."""
     with connection(settings_for("operator")) as conn:
-        found = list_all(conn)
+        found = subscriptions.list_all(conn)
+    if as_json:
+        click.echo(json.dumps([vars(each) for each in found], indent=2, default=str))
+        return
     table = Table(box=None, header_style="bold")
-    for heading in ("id", "url", "types", "enriched", "since", "delivered", "pending", "parked"):
+    for heading in _HEADINGS:
         table.add_column(heading, no_wrap=True)
     for each in found:
-        types, since = ", ".join(each.types or ["all"]), f"{each.created_at:%Y-%m-%d %H:%M}"
-        more = ", ".join(each.enrich or ())
-        table.add_row(
-            str(each.id), each.url, types, more, since, str(each.delivered), str(each.pending), str(each.parked)
-        )
+        counts = (str(count) for count in (each.delivered, each.pending, each.parked))
+        table.add_row(str(each.id), each.url, _wants(each), f"{each.created_at:%Y-%m-%d %H:%M}", *counts, _state(each))
     # Ids and URLs are there to be copied: whole, however narrow the terminal.
     Console(width=_WIDE).print(table)
+
+
+@command.command("pause")
+@click.argument("id_or_url")
+def pause_command(id_or_url: str) -> None:
+    """Send nothing until it is resumed; events wait, and no try is used up."""
+    with connection(settings_for("operator")) as conn:
+        try:
+            paused = subscriptions.pause(conn, id_or_url)
+        except SubscriptionError as error:
+            raise Failed(str(error)) from None
+    click.echo("paused" if paused else "it was paused already")
+
+
+@command.command("resume")
+@click.argument("id_or_url")
+def resume_command(id_or_url: str) -> None:
+    """Send again, in order, what waited: after a pause, or because its breaker need not wait any longer."""
+    with connection(settings_for("operator")) as conn:
+        try:
+            hastened = subscriptions.resume(conn, id_or_url)
+        except SubscriptionError as error:
+            raise Failed(str(error)) from None
+    click.echo(f"resumed; {hastened} deliveries that waited for a later try go out now")
+
+
+@command.command("rotate")
+@click.argument("id_or_url")
+@secret_file_option
+@ed25519_option
+@click.option(
+    "--hours",
+    type=click.FloatRange(0, 24 * 30),
+    default=24.0,
+    show_default=True,
+    help="How long the old one signs too.",
+)
+def rotate_command(id_or_url: str, *, secret_file: Path | None, ed25519: bool, hours: float) -> None:
+    """Sign with a new secret from now on, and for a while with the old one too."""
+    settings = settings_for("subscriptions")
+    with connection(settings) as conn:
+        try:
+            secret = rotate_secret(
+                conn, id_or_url, keys=settings.keys, path=secret_file, ed25519=ed25519, seconds=hours * 3600
+            )
+        except (SubscriptionError, UnsealError) as error:
+            raise Failed(str(error)) from None
+    click.echo(f"rotated; for {hours:g} h the old one signs too")
+    _say_secret(secret, secret_file)
+
+
+@command.command("test")
+@click.argument("id_or_url")
+def test_command(id_or_url: str) -> None:
+    """Send a test event from here, signed and guarded like any other, and show the answer."""
+    settings = settings_for("subscriptions")
+    with connection(settings) as conn, closing(Destinations(settings)) as destinations:
+        try:
+            answer, seconds = subscriptions.try_out(
+                conn, id_or_url, destinations=destinations, source=settings.event_source
+            )
+        except (SubscriptionError, LineError, UnsealError) as error:
+            raise Failed(str(error)) from None
+    click.echo(f"answer {answer.status} after {seconds * 1000:.0f} ms")
+    if not answer.taken:
+        raise Failed("an event counts as delivered with 2xx only; redirects are not followed")
 
 
 @command.command("remove")
@@ -69,7 +176,29 @@ def remove_command(id_or_url: str) -> None:
     """Send nothing more to a subscriber; what waits for it is cancelled."""
     with connection(settings_for("operator")) as conn:
         try:
-            cancelled = remove(conn, id_or_url)
+            cancelled = subscriptions.remove(conn, id_or_url)
         except SubscriptionError as error:
             raise Failed(str(error)) from None
     click.echo(f"removed; {cancelled} waiting deliveries cancelled")
+
+
+def _say_secret(secret: Secret, path: Path | None) -> None:
+    if secret.public_key is not None:
+        click.echo(f"public key {secret.public_key} (verifies v1a signatures)")
+    if path is not None:
+        click.echo(f"secret in {path}")
+    elif secret.public_key is None:
+        click.echo(f"secret {secret.text} (shown this once)")
+
+
+def _wants(each: Subscription) -> str:
+    filters = (each.types, each.outcomes, each.tenants, each.families)
+    return "; ".join(", ".join(values) for values in filters if values) or "all"
+
+
+def _state(each: Subscription) -> str:
+    if each.paused_at is not None:
+        return f"paused since {each.paused_at:%Y-%m-%d %H:%M}"
+    if each.failing_since is not None:
+        return f"failing since {each.failing_since:%Y-%m-%d %H:%M}, {each.failures} times: {each.last_failure}"
+    return "well"

@@ -13,13 +13,15 @@ EventType = Literal[
     "kyc.workflow.images-stored.v1",
     "kyc.subject.erased.v1",
 ]
+# What an operator sends to see whether a subscriber hears: about no workflow, and on no stream.
+TrialType = Literal["kyc.subscription.test.v1"]
 CONTENT_TYPE = "application/cloudevents+json"
 BATCH_CONTENT_TYPE = "application/cloudevents-batch+json"
 
 
 def envelope(
     event_id: UUID,
-    event_type: EventType,
+    event_type: EventType | TrialType,
     *,
     source: str,
     subject: str,

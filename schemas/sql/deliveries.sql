@@ -1,18 +1,63 @@
--- name: in_order
--- A fragment of work.sql's lease: what comes before, for this destination and workflow, is settled first.
-NOT EXISTS (
-            SELECT FROM pipeline.deliveries earlier
-            WHERE earlier.tenant = work.tenant AND earlier.family = work.family
-                AND earlier.workflow_key = work.workflow_key AND earlier.sequence < work.sequence
-                AND earlier.destination = work.destination
-                AND earlier.subscription_id IS NOT DISTINCT FROM work.subscription_id
-                AND earlier.state = 'pending'
-            -- Both keep it one look-up a row in deliveries_order; as a join it took 77 s with 100,000 rows of one workflow.
-            ORDER BY earlier.sequence OFFSET 0
-        );
+-- name: lease
+-- In place of work.sql's. Takes what is due target by target, the longest due first, each only up to so much under way:
+-- one that is slow or dead holds up itself. Six at once leave two of the eight that one worker process sends; one that
+-- failed last is tried with one at a time, and not before its breaker lets a probe through.
+WITH targets AS (
+    SELECT subscription.id::text AS target, CASE WHEN subscription.failures = 0 THEN 6 ELSE 1 END AS most
+    FROM pipeline.subscriptions subscription
+    WHERE subscription.removed_at IS NOT NULL
+        OR (subscription.paused_at IS NULL AND (subscription.probe_at IS NULL OR subscription.probe_at <= now()))
+    UNION ALL
+    VALUES ('stream', 6), ('exchange', 6)
+), due AS MATERIALIZED (
+    SELECT next.id
+    FROM targets
+    CROSS JOIN LATERAL (
+        SELECT work.id, work.next_attempt_at FROM pipeline.deliveries work
+        WHERE work.target = targets.target AND work.state = 'pending' AND work.next_attempt_at <= now()
+            AND (work.leased_until IS NULL OR work.leased_until < now())
+            AND (work.claimed_until IS NULL OR work.claimed_until < now())
+            -- What comes before, for this target and workflow, is settled first.
+            AND NOT EXISTS (
+                SELECT FROM pipeline.deliveries earlier
+                WHERE earlier.target = work.target AND earlier.tenant = work.tenant AND earlier.family = work.family
+                    AND earlier.workflow_key = work.workflow_key AND earlier.sequence < work.sequence
+                    AND earlier.state = 'pending'
+                -- Both keep it one look-up a row in deliveries_order; as a join it took 77 s with 100,000 rows of one workflow.
+                ORDER BY earlier.sequence OFFSET 0
+            )
+        ORDER BY work.next_attempt_at
+        LIMIT greatest(0, targets.most - (
+            SELECT count(*) FROM pipeline.deliveries busy
+            WHERE busy.target = targets.target AND busy.state = 'pending'
+                AND (busy.leased_until IS NOT NULL OR busy.claimed_until IS NOT NULL)
+                AND (busy.leased_until > now() OR busy.claimed_until > now())
+        ))
+        FOR UPDATE SKIP LOCKED
+    ) next
+    ORDER BY next.next_attempt_at
+    LIMIT %(batch)s
+)
+UPDATE pipeline.deliveries SET leased_until = now() + %(lease)s * interval '1 second'
+WHERE id = ANY(ARRAY(SELECT due.id FROM due))
+RETURNING id;
+
+-- name: claim
+-- In place of work.sql's: a task that comes out of turn, late or twice, claims nothing.
+UPDATE pipeline.deliveries work
+SET attempts = attempts + 1, claimed_until = now() + %(claim)s * interval '1 second'
+WHERE work.id = %(id)s AND work.state = 'pending' AND work.next_attempt_at <= now()
+    AND (work.claimed_until IS NULL OR work.claimed_until < now())
+    AND NOT EXISTS (
+        SELECT FROM pipeline.deliveries earlier
+        WHERE earlier.target = work.target AND earlier.tenant = work.tenant AND earlier.family = work.family
+            AND earlier.workflow_key = work.workflow_key AND earlier.sequence < work.sequence
+            AND earlier.state = 'pending'
+    )
+RETURNING attempts, attempts - forgiven AS counted;
 
 -- name: insert_deliveries
--- One row for every subscriber that wants this type, and one for the stream; in the transaction of the event.
+-- One row for every subscriber that wants it, and one for each other destination; in the transaction of the event.
 INSERT INTO pipeline.deliveries (
     id, event_id, destination, subscription_id, tenant, family, workflow_key, sequence, state
 )
@@ -22,30 +67,130 @@ FROM pipeline.events event
 CROSS JOIN LATERAL (
     SELECT 'webhook' AS destination, subscription.id AS subscription_id
     FROM pipeline.subscriptions subscription
-    WHERE subscription.removed_at IS NULL
-        AND (subscription.types IS NULL OR event.type = ANY(subscription.types))
+    WHERE pipeline.wants(subscription, event)
     UNION ALL
-    SELECT 'stream', NULL WHERE %(stream)s::boolean
+    SELECT destination, NULL FROM unnest(%(destinations)s::text[]) destination
 ) target
 WHERE event.id = %(event_id)s;
 
 -- name: get_delivery
--- What one attempt sends, and where; nothing once the row is settled or another attempt has it.
+-- What one attempt sends, and where; nothing once the row is settled, another attempt has it, its claim would end before
+-- the sending must, or an earlier one was put back meanwhile: a worker that stood still must not send out of turn.
 SELECT delivery.id, event.id AS event_id, event.type, event.tenant, event.workflow_key, event.sequence, event.body,
+    delivery.destination, delivery.replays,
     subscription.id AS subscription_id, subscription.url, subscription.sealed_secret,
-    subscription.removed_at IS NOT NULL AS removed, subscription.enrich
+    subscription.removed_at IS NOT NULL AS removed, subscription.enrich, subscription.failures > 0 AS failing,
+    EXISTS (
+        SELECT FROM pipeline.retired_secrets retired
+        WHERE retired.subscription_id = subscription.id AND retired.expires_at > now()
+    ) AS rotated
 FROM pipeline.deliveries delivery
 JOIN pipeline.events event ON event.id = delivery.event_id
 LEFT JOIN pipeline.subscriptions subscription ON subscription.id = delivery.subscription_id
-WHERE delivery.id = %(id)s AND delivery.state = 'pending' AND delivery.attempts = %(attempt)s;
+WHERE delivery.id = %(id)s AND delivery.state = 'pending' AND delivery.attempts = %(attempt)s
+    AND delivery.claimed_until > clock_timestamp() + %(seconds)s * interval '1 second'
+    AND NOT EXISTS (
+        SELECT FROM pipeline.deliveries earlier
+        WHERE earlier.target = delivery.target AND earlier.tenant = delivery.tenant
+            AND earlier.family = delivery.family AND earlier.workflow_key = delivery.workflow_key
+            AND earlier.sequence < delivery.sequence AND earlier.state = 'pending'
+    );
 
 -- name: note_status
--- The subscriber's latest answer, whether it took the event or not.
+-- The subscriber's latest answer, which was not that it took the event.
 UPDATE pipeline.deliveries SET last_status = %(status)s
+WHERE id = %(id)s AND state = 'pending' AND attempts = %(attempt)s;
+
+-- name: finish_sent
+-- A subscriber took it: settled with its answer, in one statement.
+UPDATE pipeline.deliveries
+SET state = 'delivered', finished_at = now(), leased_until = NULL, claimed_until = NULL, last_error = NULL,
+    last_status = %(status)s
 WHERE id = %(id)s AND state = 'pending' AND attempts = %(attempt)s;
 
 -- name: cancel_deliveries
 -- Nothing more is sent to a subscription that ended.
 UPDATE pipeline.deliveries
 SET state = 'cancelled', finished_at = now(), leased_until = NULL, claimed_until = NULL, last_error = %(error)s
-WHERE subscription_id = %(id)s AND state = 'pending';
+WHERE target = %(id)s::uuid::text AND state = 'pending';
+
+-- name: hasten_deliveries
+-- Their subscriber is back: what waits for a later try is tried now, in order.
+UPDATE pipeline.deliveries SET next_attempt_at = now()
+WHERE target = %(id)s::uuid::text AND state = 'pending' AND next_attempt_at > now();
+
+-- name: requeue
+-- In place of work.sql's: as new, but not what a later event of its workflow has overtaken.
+UPDATE pipeline.deliveries work
+SET state = 'pending', forgiven = attempts, next_attempt_at = now(), finished_at = NULL, leased_until = NULL,
+    claimed_until = NULL
+WHERE work.state = 'parked' AND (%(reason)s::text IS NULL OR split_part(work.last_error, ':', 1) = %(reason)s)
+    AND (%(id)s::uuid IS NULL OR work.id = %(id)s)
+    AND NOT EXISTS (
+        SELECT FROM pipeline.deliveries later
+        WHERE later.target = work.target AND later.tenant = work.tenant AND later.family = work.family
+            AND later.workflow_key = work.workflow_key AND later.sequence > work.sequence
+            AND (later.state = 'delivered' OR later.claimed_until > now())
+    )
+RETURNING id;
+
+-- name: count_parked
+-- What a requeue left: overtaken.
+SELECT count(*)::integer FROM pipeline.deliveries
+WHERE state = 'parked' AND (%(reason)s::text IS NULL OR split_part(last_error, ':', 1) = %(reason)s);
+
+-- name: replay_sent
+-- The same rows again, event id and all, for subscribers that stand; what waits is sent anyway.
+UPDATE pipeline.deliveries delivery
+SET state = 'pending', forgiven = attempts, next_attempt_at = now(), finished_at = NULL, leased_until = NULL,
+    claimed_until = NULL, replays = replays + 1,
+    first_delivered_at = coalesce(first_delivered_at, CASE WHEN delivery.state = 'delivered' THEN finished_at END)
+FROM pipeline.events event, pipeline.subscriptions subscription
+WHERE event.id = delivery.event_id AND subscription.id = delivery.subscription_id
+    AND delivery.state <> 'pending' AND subscription.removed_at IS NULL
+    AND (%(event_id)s::uuid IS NULL OR event.id = %(event_id)s)
+    AND (%(workflow_key)s::text IS NULL OR event.workflow_key = %(workflow_key)s)
+    AND (%(since)s::timestamptz IS NULL OR event.occurred_at >= %(since)s)
+    AND (%(subscription_id)s::uuid IS NULL OR subscription.id = %(subscription_id)s);
+
+-- name: replay_missed
+-- For subscribers that want an event and have no row of it: it is older than they are.
+INSERT INTO pipeline.deliveries (
+    id, event_id, destination, subscription_id, tenant, family, workflow_key, sequence, state, replays
+)
+SELECT gen_random_uuid(), event.id, 'webhook', subscription.id, event.tenant, event.family, event.workflow_key,
+    event.sequence, 'pending', 1
+FROM pipeline.events event
+JOIN pipeline.subscriptions subscription ON pipeline.wants(subscription, event)
+WHERE (%(event_id)s::uuid IS NULL OR event.id = %(event_id)s)
+    AND (%(workflow_key)s::text IS NULL OR event.workflow_key = %(workflow_key)s)
+    AND (%(since)s::timestamptz IS NULL OR event.occurred_at >= %(since)s)
+    AND (%(subscription_id)s::uuid IS NULL OR subscription.id = %(subscription_id)s)
+ON CONFLICT (event_id, target) DO NOTHING;
+
+-- name: list_deliveries
+-- The newest events first; `held` says what a pending one waits for besides its time.
+SELECT event.id AS event_id, event.type, event.tenant, event.workflow_key, event.sequence, event.occurred_at,
+    delivery.destination, subscription.id AS subscription_id, subscription.url, delivery.state,
+    delivery.attempts - delivery.forgiven AS attempts, delivery.replays, delivery.last_status, delivery.last_error,
+    CASE WHEN delivery.state = 'pending' THEN delivery.next_attempt_at END AS next_attempt_at,
+    delivery.finished_at, delivery.first_delivered_at,
+    CASE WHEN delivery.state <> 'pending' THEN NULL
+        WHEN subscription.paused_at IS NOT NULL THEN 'paused'
+        WHEN subscription.probe_at > now() THEN 'breaker'
+        WHEN EXISTS (
+            SELECT FROM pipeline.deliveries earlier
+            WHERE earlier.target = delivery.target AND earlier.tenant = delivery.tenant
+                AND earlier.family = delivery.family AND earlier.workflow_key = delivery.workflow_key
+                AND earlier.sequence < delivery.sequence AND earlier.state = 'pending'
+        ) THEN 'order'
+    END AS held
+FROM pipeline.events event
+JOIN pipeline.deliveries delivery ON delivery.event_id = event.id
+LEFT JOIN pipeline.subscriptions subscription ON subscription.id = delivery.subscription_id
+WHERE (%(subscription_id)s::uuid IS NULL OR delivery.subscription_id = %(subscription_id)s)
+    AND (%(event_id)s::uuid IS NULL OR event.id = %(event_id)s)
+    AND (%(workflow_key)s::text IS NULL OR event.workflow_key = %(workflow_key)s)
+    AND (%(state)s::text IS NULL OR delivery.state = %(state)s)
+ORDER BY event.occurred_at DESC, event.id, delivery.target
+LIMIT %(most)s;

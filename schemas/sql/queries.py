@@ -30,11 +30,14 @@ SEALED: dict[str, SealedColumn] = {
     "reports.sealed": SealedColumn("reports", "sealed"),
     "subscriptions.sealed_secret": SealedColumn("subscriptions", "sealed_secret"),
     "deliveries.sealed_body": SealedColumn("deliveries", "sealed_body"),
+    "retired_secrets.sealed_secret": SealedColumn("retired_secrets", "sealed_secret"),
     "tokens.sealed_token": SealedColumn(
         "tokens", "sealed_token", key="tenant", key_type="text", own="tenant || '/' || token_id"
     ),
 }
 
+# What deliveries do in a way of their own.
+_OWN = {("deliveries", "lease"), ("deliveries", "claim"), ("deliveries", "requeue")}
 _NAME = re.compile(rb"^-- name: (\w+)\n", re.MULTILINE)
 
 
@@ -46,14 +49,10 @@ def query(table: str, name: str) -> bytes:
 
 @cache
 def work_query(table: WorkTable, name: str) -> bytes:
-    """One query of work.sql for one of the tables with work in them."""
-    in_order = query("deliveries", "in_order") if table == "deliveries" else b"true"
-    return (
-        query("work", name)
-        .replace(b"{table}", table.encode())
-        .replace(b"{waiting}", WAITING[table].encode())
-        .replace(b"{in_order}", in_order)
-    )
+    """One query of work.sql, or the table's own in its place, for one of the tables with work in them."""
+    if (table, name) in _OWN:
+        return query(table, name)
+    return query("work", name).replace(b"{table}", table.encode()).replace(b"{waiting}", WAITING[table].encode())
 
 
 @cache

@@ -12,9 +12,22 @@ SELECT 'images',
     count(*) FILTER (WHERE state = 'parked')::integer
 FROM pipeline.images WHERE state IN ('wanted', 'parked')
 UNION ALL
+-- What is held for its subscriber, or waits for an earlier event, is not overdue.
 SELECT 'deliveries',
     count(*) FILTER (WHERE state = 'pending')::integer,
-    coalesce(extract(epoch FROM now() - min(next_attempt_at) FILTER (WHERE state = 'pending' AND next_attempt_at <= now())), 0)::float8,
+    coalesce(extract(epoch FROM now() - (
+        SELECT min(work.next_attempt_at) FROM pipeline.deliveries work
+        LEFT JOIN pipeline.subscriptions subscription ON subscription.id = work.subscription_id
+        WHERE work.state = 'pending' AND work.next_attempt_at <= now()
+            AND subscription.paused_at IS NULL AND coalesce(subscription.failures, 0) = 0
+            AND NOT EXISTS (
+                SELECT FROM pipeline.deliveries earlier
+                WHERE earlier.target = work.target AND earlier.tenant = work.tenant AND earlier.family = work.family
+                    AND earlier.workflow_key = work.workflow_key AND earlier.sequence < work.sequence
+                    AND earlier.state = 'pending'
+                ORDER BY earlier.sequence OFFSET 0
+            )
+    )), 0)::float8,
     count(*) FILTER (WHERE state = 'parked')::integer
 FROM pipeline.deliveries WHERE state IN ('pending', 'parked');
 

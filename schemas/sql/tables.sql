@@ -228,6 +228,8 @@ CREATE TABLE pipeline.events (
     FOREIGN KEY (tenant, family, workflow_key) REFERENCES pipeline.workflows
 );
 CREATE INDEX events_feed ON pipeline.events (position, sequence, id);
+-- Replays of a time, and the operator's lists.
+CREATE INDEX events_occurred ON pipeline.events (occurred_at);
 
 CREATE TABLE pipeline.subscriptions (
     id uuid PRIMARY KEY,
@@ -236,14 +238,51 @@ CREATE TABLE pipeline.subscriptions (
     sealed_secret bytea NOT NULL,
     created_at timestamptz NOT NULL DEFAULT clock_timestamp(),
     removed_at timestamptz,
-    enrich text[] CHECK (enrich <@ ARRAY['checks', 'identity'] AND cardinality(enrich) > 0)
+    enrich text[] CHECK (enrich <@ ARRAY['checks', 'identity'] AND cardinality(enrich) > 0),
+    outcomes text[],
+    tenants text[],
+    families text[],
+    -- By an operator.
+    paused_at timestamptz,
+    -- The breaker: failures in a row, since when, the latest, and until when nothing is sent but one probe.
+    failures integer NOT NULL DEFAULT 0,
+    failing_since timestamptz,
+    last_failure text,
+    probe_at timestamptz,
+    CHECK ((failures = 0) = (failing_since IS NULL)),
+    CHECK (failures > 0 OR (last_failure IS NULL AND probe_at IS NULL))
 );
 CREATE UNIQUE INDEX subscriptions_url ON pipeline.subscriptions (url) WHERE removed_at IS NULL;
+
+-- Secrets that were rotated out: they sign beside the new one until they expire.
+CREATE TABLE pipeline.retired_secrets (
+    id uuid PRIMARY KEY,
+    subscription_id uuid NOT NULL REFERENCES pipeline.subscriptions,
+    sealed_secret bytea NOT NULL,
+    expires_at timestamptz NOT NULL
+);
+CREATE INDEX retired_secrets_subscription ON pipeline.retired_secrets (subscription_id);
+
+-- One word on filters for new events and for replays. An outcome that is wanted brings all that follows in its workflow:
+-- who was told `passed` must be told that it no longer is.
+CREATE FUNCTION pipeline.wants(subscription pipeline.subscriptions, event pipeline.events) RETURNS boolean
+LANGUAGE sql STABLE AS $$
+    SELECT subscription.removed_at IS NULL
+        AND (subscription.types IS NULL OR event.type = ANY(subscription.types))
+        AND (subscription.tenants IS NULL OR event.tenant = ANY(subscription.tenants))
+        AND (subscription.families IS NULL OR event.family = ANY(subscription.families))
+        AND (subscription.outcomes IS NULL OR EXISTS (
+            SELECT FROM pipeline.events told
+            WHERE (told.tenant, told.family, told.workflow_key) = (event.tenant, event.family, event.workflow_key)
+                AND told.sequence <= event.sequence
+                AND told.body::json #>> '{data,outcome}' = ANY(subscription.outcomes)
+        ))
+$$;
 
 CREATE TABLE pipeline.deliveries (
     id uuid PRIMARY KEY,
     event_id uuid NOT NULL REFERENCES pipeline.events,
-    destination text NOT NULL CHECK (destination IN ('webhook', 'stream')),
+    destination text NOT NULL CHECK (destination IN ('webhook', 'stream', 'exchange')),
     subscription_id uuid REFERENCES pipeline.subscriptions,
     tenant text NOT NULL,
     family text NOT NULL,
@@ -260,15 +299,26 @@ CREATE TABLE pipeline.deliveries (
     last_status integer,
     -- What an enriched delivery sends, made at its first try: the same bytes at every other, and gone when it is settled.
     sealed_body bytea,
+    replays integer NOT NULL DEFAULT 0,
+    -- Set by the first replay: when it was delivered before.
+    first_delivered_at timestamptz,
+    -- Who gets it: within a target there is an order, and a bound of how much is under way.
+    target text GENERATED ALWAYS AS (coalesce(subscription_id::text, destination)) STORED,
     CHECK ((destination = 'webhook') = (subscription_id IS NOT NULL)),
     CHECK ((state = 'pending') = (finished_at IS NULL))
 );
-CREATE INDEX deliveries_due ON pipeline.deliveries (next_attempt_at) WHERE state = 'pending';
--- Order for each subscriber and workflow: what comes before is settled first.
-CREATE INDEX deliveries_order ON pipeline.deliveries (tenant, family, workflow_key, sequence) WHERE state = 'pending';
--- The end of a subscription cancels what waits for it.
-CREATE INDEX deliveries_subscription ON pipeline.deliveries (subscription_id) WHERE state = 'pending';
-CREATE INDEX deliveries_event ON pipeline.deliveries (event_id);
+-- The relay's lease, target by target.
+CREATE INDEX deliveries_due ON pipeline.deliveries (target, next_attempt_at) WHERE state = 'pending';
+-- Order for each target and workflow: what comes before is settled first.
+CREATE INDEX deliveries_order ON pipeline.deliveries (target, tenant, family, workflow_key, sequence)
+    WHERE state = 'pending';
+-- How much of each target is under way.
+CREATE INDEX deliveries_under_way ON pipeline.deliveries (target)
+    WHERE state = 'pending' AND (leased_until IS NOT NULL OR claimed_until IS NOT NULL);
+-- An event goes to each target once; a replay sends the same row again.
+CREATE UNIQUE INDEX deliveries_event ON pipeline.deliveries (event_id, target);
+-- What a target had of a workflow: what is put back must not come after it.
+CREATE INDEX deliveries_workflow ON pipeline.deliveries (tenant, family, workflow_key, target, sequence);
 CREATE INDEX deliveries_aside ON pipeline.deliveries (finished_at) WHERE state = 'parked';
 
 -- Numbers of transactions are a cluster's own: a database that was restored into another one begins a new epoch.
@@ -1166,3 +1216,15 @@ $$;
 REVOKE ALL ON FUNCTION pipeline.forget_body, pipeline.take_identities FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION pipeline.take_identities TO jumio_worker;
 GRANT SELECT ON pipeline.checks, pipeline.steps TO jumio_worker;
+
+REVOKE ALL ON FUNCTION pipeline.wants FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION pipeline.wants TO jumio_worker, jumio_admin;
+GRANT SELECT (target) ON pipeline.deliveries TO jumio_relay;
+-- For readiness: what is due and not held.
+GRANT SELECT (target, tenant, family, workflow_key, sequence, subscription_id) ON pipeline.deliveries TO jumio_receiver;
+GRANT SELECT (id, failures, paused_at) ON pipeline.subscriptions TO jumio_receiver;
+GRANT SELECT (id, failures, paused_at, probe_at, removed_at) ON pipeline.subscriptions TO jumio_relay;
+GRANT UPDATE (failures, failing_since, last_failure, probe_at) ON pipeline.subscriptions TO jumio_worker;
+GRANT SELECT ON pipeline.retired_secrets TO jumio_worker;
+GRANT SELECT (expires_at), DELETE ON pipeline.retired_secrets TO jumio_relay;
+GRANT SELECT, INSERT, UPDATE, DELETE ON pipeline.retired_secrets TO jumio_admin;

@@ -1,18 +1,19 @@
 -- The queries that every table with work in it shares; {table} and {waiting} come from queries.py, never from input.
+-- Deliveries have a lease, a claim and a requeue of their own: they go out in order, and each target at its own pace.
 
 -- name: lease
--- Takes due rows, the longest due first, for as long as their message may wait.
+-- Takes due rows, the longest due first, for as long as their message may wait. As an array they are chosen once: a
+-- planner that joins chooses anew for each, past the limit.
 UPDATE pipeline.{table} SET leased_until = now() + %(lease)s * interval '1 second'
-WHERE id IN (
+WHERE id = ANY(ARRAY(
     SELECT work.id FROM pipeline.{table} work
     WHERE work.state = '{waiting}' AND work.next_attempt_at <= now()
         AND (work.leased_until IS NULL OR work.leased_until < now())
         AND (work.claimed_until IS NULL OR work.claimed_until < now())
-        AND {in_order}
     ORDER BY work.next_attempt_at
     LIMIT %(batch)s
     FOR UPDATE SKIP LOCKED
-)
+))
 RETURNING id;
 
 -- name: release

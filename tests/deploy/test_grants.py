@@ -48,9 +48,9 @@ GRANTS: dict[str, dict[str, str]] = {
         "jumio_admin": "a r(created_at last_used_at name revoked_at tenants) w(revoked_at)",
     },
     "pipeline.deliveries": {
-        "jumio_receiver": "r(next_attempt_at state)",
+        "jumio_receiver": "r(family next_attempt_at sequence state subscription_id target tenant workflow_key)",
         "jumio_relay": "r(claimed_until destination family id leased_until next_attempt_at sequence state "
-        "subscription_id tenant workflow_key) w(leased_until)",
+        "subscription_id target tenant workflow_key) w(leased_until)",
         "jumio_worker": "a r w",
         "jumio_admin": "r w d",
     },
@@ -87,15 +87,22 @@ GRANTS: dict[str, dict[str, str]] = {
     "pipeline.refuse_rewriting()": {},
     "pipeline.reports": {"jumio_worker": "a r(digest id)", "jumio_admin": "r w d"},
     "pipeline.require_reason()": {},
+    "pipeline.retired_secrets": {"jumio_relay": "r(expires_at) d", "jumio_worker": "r", "jumio_admin": "a r w d"},
     "pipeline.seal_audit()": {"jumio_relay": "X", "jumio_admin": "X"},
     "pipeline.search_person()": {},
     "pipeline.source_addresses": {"jumio_receiver": "a r w d", "jumio_relay": "r", "jumio_admin": "r d"},
     "pipeline.source_lookups": {"jumio_receiver": "a r w", "jumio_admin": "r d"},
     "pipeline.steps": {"jumio_worker": "a r", "jumio_admin": "r d"},
-    "pipeline.subscriptions": {"jumio_worker": "r w(removed_at)", "jumio_admin": "a r w d"},
+    "pipeline.subscriptions": {
+        "jumio_receiver": "r(failures id paused_at)",
+        "jumio_relay": "r(failures id paused_at probe_at removed_at)",
+        "jumio_worker": "r w(failing_since failures last_failure probe_at removed_at)",
+        "jumio_admin": "a r w d",
+    },
     "pipeline.take_identities()": {"jumio_worker": "X"},
     "pipeline.tokens": {"jumio_worker": "a r w", "jumio_admin": "r w d"},
     "pipeline.verdicts": {"jumio_worker": "a r", "jumio_admin": "r d"},
+    "pipeline.wants()": {"jumio_worker": "X", "jumio_admin": "X"},
     "pipeline.workflows": {"jumio_worker": "a r w", "jumio_admin": "r w d"},
 }
 IN_THE_CATALOG = b"""

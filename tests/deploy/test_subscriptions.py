@@ -10,7 +10,8 @@ from uuid import uuid4
 import pytest
 from psycopg import Connection
 
-from deploy.subscriptions import Added, SubscriptionError, add, list_all, read_or_create_secret_file, remove
+from deploy.signing_secrets import read_or_create_secret_file
+from deploy.subscriptions import Added, SubscriptionError, add, list_all, remove
 from schemas.events.signing import new_secret, read_secret
 from schemas.sealing import KeyRing, UnsealError
 from tests.workers.conftest import Line

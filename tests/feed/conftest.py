@@ -26,7 +26,7 @@ from workers import store
 from workers.emit import Outlet, emit
 
 COMMAND = str(Path(__file__).parents[2] / ".venv/bin/jumio-pipeline")
-OUTLET = Outlet(source="/jumio-pipeline", stream=False)
+OUTLET = Outlet(source="/jumio-pipeline", destinations=())
 Event = dict[str, Any]
 
 

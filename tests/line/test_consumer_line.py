@@ -16,6 +16,7 @@ import pytest
 from psycopg import Connection
 
 from deploy import consumers, subscriptions
+from deploy.signing_secrets import read_or_create_secret_file
 from deploy.simulator.run import Simulator
 from schemas.events.signing import new_secret, sign
 from tests.feed.conftest import serving
@@ -76,7 +77,7 @@ class Consumer:
 def consumer(conn: Connection, hand: Hand, tmp_path: Path, database_url: str) -> Iterator[Consumer]:
     """With a secret and a token, and the feed beside it; not running yet."""
     with serving(tmp_path, database_url) as feed:
-        subscriptions.read_or_create_secret_file(tmp_path / "secret-file")
+        read_or_create_secret_file(tmp_path / "secret-file")
         consumers.write_token(consumers.add(conn, "example"), tmp_path / "token-file")
         yield Consumer(tmp_path, feed)
 

@@ -17,9 +17,10 @@ from deploy.drift import read_drift
 from deploy.explain import explain_source
 from deploy.migrate import require_current
 from deploy.requeue import requeue_parked, requeue_refused
+from deploy.signing_secrets import read_or_create_secret_file
 from deploy.simulator.run import Simulator
 from deploy.status import read_status
-from deploy.subscriptions import add, list_all, read_or_create_secret_file, remove
+from deploy.subscriptions import add, list_all, remove
 from schemas.sealing import KeyRing
 from schemas.settings import Settings, inherited_environment
 from tests.line.test_whole_line import COMMAND, client, operate, wait_for

@@ -17,9 +17,9 @@ from psycopg import Connection
 
 from deploy.keys.rotate import rotate
 from deploy.keys.status import read_keys_status
+from deploy.signing_secrets import rotate_secret
 from deploy.simulator.run import Simulator
 from deploy.subscriptions import add
-from schemas.events.signing import new_secret
 from schemas.sealing import KeyRing, UnsealError
 from schemas.settings import Settings, inherited_environment
 from schemas.sql.queries import SEALED
@@ -95,11 +95,14 @@ class Line:
 def line(hand: Hand, simulator: Simulator, s3: S3Server, database_url: str, tmp_path: Path) -> Line:
     conn, folder = hand.conn, tmp_path / "store"
     folder.mkdir()
+    for path in ("a", "b"):
+        # Nobody is there: what they would get, enriched, stays.
+        private = [ip_network("127.0.0.0/8")]
+        add(conn, f"http://127.0.0.1:1/{path}", keys=BEFORE, private=private, enrich=["identity"])
+        rotate_secret(conn, f"http://127.0.0.1:1/{path}", keys=BEFORE, path=None, ed25519=False, seconds=3600)
     for execution in simulator.create(2, outcomes=["passed", "rejected.digital_copy"]):
         hand.receive(callback(execution))
     hand.run_until_idle()
-    for path in ("a", "b"):
-        add(conn, f"http://127.0.0.1/{path}", keys=BEFORE, private=[ip_network("127.0.0.0/8")], secret=new_secret())
     token_id = uuid4()
     conn.execute(
         "INSERT INTO pipeline.tokens (tenant, token_id, sealed_token, expires_at) VALUES ('other', %s, %s, now())",

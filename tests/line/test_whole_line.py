@@ -247,7 +247,9 @@ def test_status_metrics_and_readiness_say_how_it_is(up: Up) -> None:
         live, ready = anyone.get(f"{up.url}/livez"), anyone.get(f"{up.url}/readyz")
         door, metrics = anyone.get(f"{up.url}/readyz/door"), anyone.get(f"{up.url}/metrics")
 
-    assert set(status) == {"work", "parked", "aside", "processes", "spools", "allowlist", "breakers", "feed", "trouble"}
+    assert set(status) == {
+        "work", "parked", "aside", "processes", "spools", "allowlist", "breakers", "feed", "held", "trouble"
+    }  # fmt: skip
     assert set(status["processes"]) == {"receiver", "relay", "worker"}
     assert [(spool["rows"], spool["damaged_files"]) for spool in status["spools"]] == [(0, 0)]
     assert "callbacks" in readable

@@ -136,6 +136,10 @@ def test_what_breaks_is_not_written(tmp_path: Path) -> None:
     assert json.loads(path.read_text()) == promised
 
 
+# Before the first release, so that nobody has read it: families are found by their files, and listed nowhere.
+TAKEN_BACK = {"data.family: enum was ['kyx', 'netverify', 'authentication', 'document'] and is None"}
+
+
 def test_nothing_that_was_ever_committed_is_broken() -> None:
     """Also by someone who edits or removes a file by hand: history remembers, as far as it was cloned."""
     folder = FOLDER.relative_to(ROOT).as_posix()
@@ -148,6 +152,7 @@ def test_nothing_that_was_ever_committed_is_broken() -> None:
         for name in git("ls-tree", "--name-only", f"{commit}:{folder}").split()
         if name.endswith(".schema.json")
         for what in breaks(json.loads(git("show", f"{commit}:{folder}/{name}")), made.get(name, {}))
+        if what not in TAKEN_BACK
     ]
 
     assert broken == []

@@ -10,10 +10,21 @@ from datetime import UTC, datetime
 from uuid import UUID
 
 import pytest
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
 from schemas.events.envelope import envelope
-from schemas.events.signing import SigningSecretError, new_secret, read_secret, sign
+from schemas.events.signing import (
+    PRIVATE_PREFIX,
+    SigningSecretError,
+    new_private_key,
+    new_secret,
+    public_key,
+    read_private_key,
+    read_secret,
+    sign,
+)
 
 EVENT_ID = "0198c0de-0000-7000-8000-000000000001"
 BODY = '{"outcome":"passed","label":"Prüfung ✓"}'.encode()
@@ -32,6 +43,45 @@ def test_the_vector_of_the_specification() -> None:
     signature = sign(secret, "msg_p5jXN8AQM9LWM0D4loKWxJek", 1614265330, b'{"test": 2432232314}')
 
     assert signature == "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="
+
+
+# Svix's server tests with this pair; Ed25519 signs the same bytes the same way everywhere.
+PAIR = "whsk_6Xb/dCcHpPea21PS1N9VY/NZW723CEc77N4rJCubMbfVKIDij2HKpMKkioLlX0dRqSKJp4AJ6p9lMicMFs6Kvg=="
+SEED = PRIVATE_PREFIX + base64.b64encode(base64.b64decode(PAIR.removeprefix(PRIVATE_PREFIX))[:32]).decode()
+
+
+@pytest.mark.parametrize("secret", [PAIR, SEED])
+def test_an_ed25519_key_signs_as_svix_does(secret: str) -> None:
+    signature = sign(secret, "msg_p5jXN8AQM9LWM0D4loKWxJek", 1614265330, b'{"test": 2432232314}')
+
+    assert signature == ("v1a,hnO3f9T8Ytu9HwrXslvumlUpqtNVqkhqw/enGzPCXe5BdqzCInXqYXFymVJaA7AZdpXwVLPo3mNl8EM+m7TBAg==")
+    assert public_key(secret) == "whpk_1SiA4o9hyqTCpIqC5V9HUakiiaeACeqfZTInDBbOir4="
+
+
+def test_a_new_private_key_is_verified_with_its_public_key_alone() -> None:
+    secret = new_private_key()
+    public = Ed25519PublicKey.from_public_bytes(base64.b64decode((public_key(secret) or "").removeprefix("whpk_")))
+
+    signature = base64.b64decode(sign(secret, EVENT_ID, 1, BODY).removeprefix("v1a,"))
+
+    public.verify(signature, f"{EVENT_ID}.1.".encode() + BODY)
+    with pytest.raises(InvalidSignature):
+        public.verify(signature, f"{EVENT_ID}.2.".encode() + BODY)
+    assert public_key(new_secret()) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("whsk_not base64", "not base64"),
+        ("whsk_" + base64.b64encode(bytes(31)).decode(), "holds 32 bytes, or 64"),
+        ("whsk_" + base64.b64encode(bytes(64)).decode(), "another one's"),
+        (new_secret(), "begins with"),
+    ],
+)
+def test_a_private_key_of_another_form_is_explained(text: str, complaint: str) -> None:
+    with pytest.raises(SigningSecretError, match=complaint):
+        read_private_key(text)
 
 
 def test_the_official_verifier_takes_it() -> None:

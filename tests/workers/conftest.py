@@ -6,7 +6,7 @@ import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from uuid import UUID, uuid4
 
@@ -43,7 +43,8 @@ class Line:
                 "VALUES (%(id)s, %(tenant)s, %(family)s, %(workflow_key)s, %(sequence)s, %(type)s, now(), %(body)s)",
                 event,
             )
-            self.conn.execute(query("deliveries", "insert_deliveries"), {"event_id": event["id"], "stream": stream})
+            wanted = {"event_id": event["id"], "destinations": ["stream"] if stream else []}
+            self.conn.execute(query("deliveries", "insert_deliveries"), wanted)
         return UUID(str(event["id"]))
 
     def lease(self) -> list[UUID]:
@@ -94,6 +95,7 @@ class Subscriber(socketserver.ThreadingTCPServer):
         self.requests: list[Received] = []
         self.connections = 0
         self.sent = 0
+        self.answer = 200
         self.tls = tls
         super().__init__(("127.0.0.1", 0), _Answers)
 
@@ -139,6 +141,10 @@ class _Answers(socketserver.StreamRequestHandler):
         value = value.replace("%20", " ").replace("~", "/")
         self.wfile.write(f"HTTP/1.1 {status} Word\r\n{header}: {value}\r\ncontent-length: 0\r\n\r\n".encode())
 
+    def answer_switch(self) -> None:
+        """As the test says now."""
+        self.answer_status(str(self.server.answer))
+
     def answer_hangup(self) -> None:
         """Nothing at all."""
 
@@ -169,19 +175,23 @@ class _Answers(socketserver.StreamRequestHandler):
             self.server.sent += 65_536
 
 
+@contextmanager
+def running_subscriber(tls: ssl.SSLContext | None = None) -> Iterator[Subscriber]:
+    """On a port of its own, until the end."""
+    with Subscriber(tls) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
+        thread.start()
+        try:
+            yield server
+        finally:
+            server.shutdown()
+            thread.join()
+
+
 @pytest.fixture
 def open_subscriber() -> Iterator[Callable[..., Subscriber]]:
     with ExitStack() as stack:
-
-        def start(tls: ssl.SSLContext | None = None) -> Subscriber:
-            server = stack.enter_context(Subscriber(tls))
-            thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
-            thread.start()
-            stack.callback(thread.join)
-            stack.callback(server.shutdown)
-            return server
-
-        yield start
+        yield lambda tls=None: stack.enter_context(running_subscriber(tls))
 
 
 @pytest.fixture

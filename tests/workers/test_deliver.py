@@ -11,12 +11,14 @@ from uuid import UUID, uuid4
 import pytest
 from psycopg import Connection
 from pydantic import SecretStr
-from standardwebhooks.webhooks import Webhook
+from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
+from deploy.signing_secrets import rotate_secret
 from deploy.subscriptions import Added, add
 from schemas.sealing import KeyRing, UnsealError
 from schemas.settings import Settings
 from schemas.sql.queries import work_query
+from workers import store
 from workers.deliver import Destinations, deliver
 from workers.errors import LineError, SubscriberAwayError, SubscriberForbiddenError
 
@@ -74,6 +76,63 @@ def test_a_subscriber_gets_the_signed_bytes(
     assert request.headers["webhook-id"] == str(event_id)
     Webhook(added.secret).verify(request.body, request.headers)
     assert line.row(delivery_id) == ("delivered", 200, None)
+
+
+def test_after_a_rotation_both_secrets_verify_until_the_old_one_expires(
+    line: Any, conn: Connection, subscriber: Any, destinations: Destinations
+) -> None:
+    old = subscribe(conn, subscriber.url())
+    new = rotate_secret(conn, str(old.id), keys=KEYS, path=None, ed25519=False, seconds=3600)
+    newest = rotate_secret(conn, str(old.id), keys=KEYS, path=None, ed25519=True, seconds=3600)
+
+    emit_and_attempt(line, destinations)
+    conn.execute("UPDATE pipeline.retired_secrets SET expires_at = now()")
+    emit_and_attempt(line, destinations)
+
+    during, after = subscriber.requests
+    for secret in (old.secret, new.text):
+        Webhook(secret).verify(during.body, during.headers)
+        with pytest.raises(WebhookVerificationError):
+            Webhook(secret).verify(after.body, after.headers)
+    kinds = [
+        [each.partition(",")[0] for each in sent.headers["webhook-signature"].split(" ")] for sent in (during, after)
+    ]
+    assert kinds == [["v1a", "v1", "v1"], ["v1a"]]
+    assert (newest.public_key or "").startswith("whpk_")
+
+
+def test_a_worker_that_stood_still_for_too_long_sends_nothing(
+    line: Any, conn: Connection, subscriber: Any, destinations: Destinations
+) -> None:
+    subscribe(conn, subscriber.url())
+    [delivery_id] = line.ids(line.emit(BODY))
+    number = line.claim(delivery_id)
+    # Less is left of the claim than sending may take: another worker could have it before the last byte is out.
+    conn.execute("UPDATE pipeline.deliveries SET claimed_until = now() + interval '1 second'")
+
+    deliver(conn, delivery_id, attempt=number, destinations=destinations)
+
+    assert subscriber.connections == 0
+    assert line.row(delivery_id)[0] == "pending"
+
+
+def test_nothing_is_sent_before_an_earlier_one_that_was_put_back(
+    line: Any, conn: Connection, subscriber: Any, destinations: Destinations
+) -> None:
+    subscribe(conn, subscriber.url())
+    [first], [second] = line.ids(line.emit(BODY)), line.ids(line.emit(BODY))
+    assert store.claim(conn, "deliveries", second, seconds=75) is None
+    store.finish(conn, "deliveries", first, attempt=line.claim(first), state="parked", error="x: y")
+    number = line.claim(second)
+    # As a requeue that began before the claim.
+    conn.execute("UPDATE pipeline.deliveries SET state = 'pending', finished_at = NULL WHERE id = %s", [first])
+
+    deliver(conn, second, attempt=number, destinations=destinations)
+    assert subscriber.connections == 0
+
+    attempt(line, first, destinations)
+    deliver(conn, second, attempt=number, destinations=destinations)
+    assert [line.row(each)[0] for each in (first, second)] == ["delivered", "delivered"]
 
 
 def test_every_try_has_the_same_id_and_body_and_a_time_of_its_own(

@@ -1,5 +1,6 @@
 """What is queued for whom, and in which order it leaves."""
 
+import json
 from collections.abc import Callable
 from ipaddress import ip_network
 from typing import Any
@@ -29,6 +30,31 @@ def test_only_wanted_types_are_queued(line: Any, conn: Connection, subscriber: A
     assert len(line.ids(line.emit(BODY))) == 1
     assert len(line.ids(line.emit(BODY, type_="kyc.workflow.changed.v1"))) == 2
     assert len(line.ids(line.emit(BODY, stream=True))) == 2
+
+
+def test_filters_are_all_met_or_nothing_is_queued(line: Any, conn: Connection, subscriber: Any) -> None:
+    other = type(line)(conn, {**line.key, "tenant": "acme", "family": "document"})
+    for path, filters in {
+        "/tenant": {"tenants": ["acme", "other"]},
+        "/family": {"families": ["document", "netverify"]},
+        "/both": {"tenants": ["acme"], "families": ["kyx"]},
+        "/outcome": {"outcomes": ["rejected"], "families": ["document"]},
+    }.items():
+        add(conn, subscriber.url(path), keys=KEYS, private=LOCAL, **filters)
+
+    assert _paths(line, line.emit(_said("rejected"))) == []
+    assert _paths(other, other.emit(_said("passed"))) == ["/family", "/tenant"]
+    assert _paths(other, other.emit(_said("rejected"))) == ["/family", "/outcome", "/tenant"]
+
+
+def test_who_was_told_an_outcome_is_told_what_becomes_of_it(line: Any, conn: Connection, subscriber: Any) -> None:
+    add(conn, subscriber.url("/passed"), keys=KEYS, private=LOCAL, outcomes=["passed"])
+
+    assert _paths(line, line.emit(_said("warning"))) == []
+    assert _paths(line, line.emit('{"data":{"images_stored":2}}')) == []
+    assert _paths(line, line.emit(_said("passed"))) == ["/passed"]
+    assert _paths(line, line.emit('{"data":{"images_stored":2}}')) == ["/passed"]
+    assert _paths(line, line.emit(_said("rejected"))) == ["/passed"]
 
 
 def test_the_next_event_waits_until_the_one_before_is_settled(line: Any, conn: Connection, subscriber: Any) -> None:
@@ -76,22 +102,46 @@ def test_other_workflows_do_not_wait(line: Any, conn: Connection, subscriber: An
 def test_the_order_is_read_from_its_index(line: Any, conn: Connection, subscriber: Any) -> None:
     """Whatever the figures say: this many rows of one workflow tempt the planner into a join."""
     added = subscribe(conn, subscriber.url())
-    event_id = line.emit(BODY)
     with conn.transaction(force_rollback=True):
+        values = {**line.key, "subscription": added.id}
+        conn.execute(
+            "INSERT INTO pipeline.events (id, tenant, family, workflow_key, sequence, type, occurred_at, body)"
+            " SELECT gen_random_uuid(), %(tenant)s, %(family)s, %(workflow_key)s, n, 'x', now(), '{}'"
+            " FROM generate_series(1, 10000) n",
+            values,
+        )
         conn.execute(
             "INSERT INTO pipeline.deliveries (id, event_id, destination, subscription_id, tenant, family, workflow_key,"
-            " sequence, state, finished_at) SELECT gen_random_uuid(), %s, 'webhook', %s, 'default', 'kyx',"
-            " 'one', n, CASE WHEN n %% 2 = 0 THEN 'pending' ELSE 'delivered' END,"
-            " CASE WHEN n %% 2 = 0 THEN NULL ELSE now() END FROM generate_series(1, 40000) n",
-            [event_id, added.id],
+            " sequence, next_attempt_at, state, finished_at) SELECT gen_random_uuid(), id, 'webhook', %(subscription)s,"
+            " tenant, family, workflow_key, sequence, now(),"
+            " CASE WHEN sequence %% 2 = 0 THEN 'pending' ELSE 'delivered' END,"
+            " CASE WHEN sequence %% 2 = 0 THEN NULL ELSE now() END FROM pipeline.events",
+            values,
         )
         conn.execute("ANALYZE pipeline.deliveries")
         explain = b"EXPLAIN (ANALYZE, COSTS OFF) " + work_query("deliveries", "lease")
         plan = "\n".join(row[0] for row in conn.execute(explain, {"lease": 30, "batch": 100}))
 
+    assert "rows=1.00" in plan.splitlines()[0]
     assert "deliveries_order" in plan
-    assert "Seq Scan" not in plan
-    assert "Join" not in plan
+    assert "deliveries_due" in plan
+    assert "deliveries_under_way" in plan
+    assert "Seq Scan on deliveries" not in plan
+    assert "Hash Join" not in plan
+    assert "Merge" not in plan
+
+
+def _said(outcome: str) -> str:
+    return json.dumps({"data": {"outcome": outcome}})
+
+
+def _paths(line: Any, event_id: UUID) -> list[str]:
+    """Whose subscriptions it is queued for."""
+    statement = (
+        "SELECT s.url FROM pipeline.deliveries d JOIN pipeline.subscriptions s ON s.id = d.subscription_id"
+        " WHERE d.event_id = %s"
+    )
+    return sorted("/" + row[0].rpartition("/")[2] for row in line.conn.execute(statement, [event_id]))
 
 
 def _finish(line: Any, delivery_id: UUID, state: str) -> None:

@@ -13,10 +13,13 @@ from redis.connection import parse_url
 from schemas.sealing import KeyRing
 from schemas.settings import Settings
 from workers.deliver import Destinations, deliver
-from workers.destinations.stream import EventStream, redis_url, stream_enabled
+from workers.destinations.destination import Event
+from workers.destinations.stream import EventStream, redis_url
 from workers.errors import StreamAwayError
 
-EVENT = {"event_type": "t", "subject": "w", "sequence": 1, "tenant": "default", "body": "{}"}
+
+def event(event_id: str) -> Event:
+    return Event(event_id, type="t", tenant="default", workflow_key="w", sequence=1, body="{}")
 
 
 def settings(broker_url: str, **more: Any) -> Settings:
@@ -53,12 +56,12 @@ def test_an_event_lands_on_the_stream(line: Any, conn: Connection, broker_url: s
 
 def test_a_redis_that_went_away_is_tried_again(broker_url: str, redis: Any) -> None:
     stream = EventStream(settings(broker_url))
-    stream.add(event_id="1", **EVENT)
+    stream.put(event("1"))
     for client in redis.client_list():
         if client["cmd"] == "xadd":
             redis.client_kill_filter(_id=client["id"])
 
-    stream.add(event_id="2", **EVENT)
+    stream.put(event("2"))
     stream.close()
 
     assert [fields["id"] for _, fields in redis.xrange("jumio:events")] == ["1", "2"]
@@ -68,7 +71,7 @@ def test_no_redis_at_all_is_said_by_class(tmp_path: Any) -> None:
     stream = EventStream(settings(f"unix://{tmp_path}/nobody.sock"))
 
     with pytest.raises(StreamAwayError, match="stream_away: ConnectionError"):
-        stream.add(event_id="1", **EVENT)
+        stream.put(event("1"))
     stream.close()
 
 
@@ -77,7 +80,7 @@ def test_a_key_of_another_kind_is_said_by_class(broker_url: str, redis: Any) -> 
     stream = EventStream(settings(broker_url))
 
     with pytest.raises(StreamAwayError, match="ResponseError"):
-        stream.add(event_id="1", **EVENT)
+        stream.put(event("1"))
     stream.close()
 
 
@@ -108,7 +111,7 @@ def test_a_stream_where_there_is_none_is_said_so(line: Any, conn: Connection) ->
     with pytest.raises(StreamAwayError, match="not Redis"):
         deliver(conn, delivery_id, attempt=line.claim(delivery_id), destinations=destinations)
 
-    assert not destinations.stream_enabled
+    assert not EventStream.enabled(settings("amqp://nowhere"))
 
 
 @pytest.mark.parametrize(
@@ -126,5 +129,5 @@ def test_a_stream_where_there_is_none_is_said_so(line: Any, conn: Connection) ->
 def test_there_is_a_stream_where_the_broker_is_redis(broker_url: str, name: str, enabled: bool) -> None:  # noqa: FBT001
     wanted = settings(broker_url, event_stream=name)
 
-    assert stream_enabled(wanted) is enabled
+    assert EventStream.enabled(wanted) is enabled
     EventStream(wanted).close()

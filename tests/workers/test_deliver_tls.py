@@ -23,7 +23,7 @@ def local(_host: str, _port: int) -> Sequence[str]:
 
 def send(url: str, tls: ssl.SSLContext | None = None) -> Answer:
     webhooks = Webhooks(private=(ip_network("127.0.0.0/8"),), tls=tls, resolve=local, seconds=2.0)
-    return webhooks.send(url, secret=new_secret(), event_id="id", body=b"{}")
+    return webhooks.send(url, secrets=[new_secret()], event_id="id", body=b"{}")
 
 
 @pytest.fixture(scope="module")

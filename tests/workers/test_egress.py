@@ -1,115 +1,32 @@
 """Where events may go: 0 connections to anything else, by any spelling."""
 
 import itertools
+import json
 import socket
+import ssl
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from ipaddress import ip_network
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from schemas.events.signing import new_secret
+from tests.workers import egress_traps
+from tests.workers.egress_table import ALL_FORBIDDEN, FORMS
 from workers.destinations.egress import Endpoint, judge
 from workers.destinations.webhook import Answer, Webhooks
 from workers.errors import SubscriberAwayError, SubscriberForbiddenError
 
 LOCAL = (ip_network("127.0.0.0/8"),)
 SECRET = new_secret()
+# Made once: a new one reads every certificate of the system.
+TLS = ssl.create_default_context()
 
-# reliability.md 5.4, and those that other tables forgot.
-FORBIDDEN = [
-    "10.0.0.1",
-    "127.0.0.1",
-    "169.254.169.254",
-    "100.64.0.1",
-    "192.0.0.1",
-    "192.0.2.1",
-    "192.88.99.1",
-    "198.18.0.1",
-    "224.0.0.1",
-    "240.0.0.1",
-    "255.255.255.255",
-    "0.0.0.0",
-    "0.1.2.3",
-    "168.63.129.16",
-    "::1",
-    "::",
-    "::ffff:127.0.0.1",
-    "::ffff:169.254.169.254",
-    "::127.0.0.1",
-    "64:ff9b::7f00:1",
-    "64:ff9b::a9fe:a9fe",
-    "64:ff9b:1::1",
-    "2002:7f00:1::",
-    "2002:a9fe:a9fe::",
-    "2001:0:7f00:1::",
-    "fe80::1",
-    "fec0::1",
-    "fd00:ec2::254",
-    "2001:db8::1",
-    "3fff::1",
-    "5f00::1",
-    "100::1",
-    "ff02::1",
-    "172.16.0.1",
-    "192.168.0.1",
-    "192.0.0.9",
-    "192.0.0.10",
-    "203.0.113.1",
-    "198.51.100.1",
-    "2001:20::1",
-    "::8.8.8.8",
-    "::ffff:0:127.0.0.1",
-    "64:ff9b::808:808",
-    "4000::1",
-    "e000::1",
-]
 PUBLIC = ["34.202.241.227", "8.8.8.8", "2600:1f18::1", "2a00:1450:4001::5", "::ffff:34.202.241.227"]
-
-FORMS = (
-    "https://127.1:{port}/",
-    "https://0x7f.1:{port}/",
-    "https://0x7f000001:{port}/",
-    "https://2130706433:{port}/",
-    "https://017700000001:{port}/",
-    "https://0177.0.0.1:{port}/",
-    "https://127.0.0.1.:{port}/",
-    "https://①②⑦.0.0.1:{port}/",
-    "https://127。0。0。1:{port}/",
-    "https://127%2e0%2e0%2e1:{port}/",
-    "https://hooks.example@127.0.0.1:{port}/",
-    "https://user:word@hooks.example:{port}/",
-    "https://hooks.example\\@127.0.0.1:{port}/",
-    "https://127.0.0.1:{port}\\.hooks.example/",
-    "https://hooks.example.:{port}/",
-    "https:127.0.0.1:{port}/",
-    "https:///127.0.0.1:{port}/",
-    "//127.0.0.1:{port}/",
-    "127.0.0.1:{port}",
-    "gopher://127.0.0.1:{port}/",
-    "file:///etc/passwd",
-    "unix:///127.0.0.1:{port}",
-    " https://127.0.0.1:{port}/",
-    "https://127.0.0.1:{port}/\r\nHost: evil",
-    "https://127.0.0.1\t:{port}/",
-    "https://127.0.0.1:{port}/#fragment",
-    "https://[::ffff:127.0.0.1]:{port}/",
-    "https://[::1%25lo]:{port}/",
-    "https://[::1]:{port}/",
-    "https://[127.0.0.1]:{port}/",
-    "https://127.0.0.1:0/",
-    "https://127.0.0.1:65536/",
-    "https://127.0.0.1:+{port}/",
-    "https://loc\u0130alhost:{port}/",
-    "https://\u212aelvin.example:{port}/",
-    "https://-hooks.example:{port}/",
-    "https://" + "a" * 64 + ".example:{port}/",
-    "https://hooks..example:{port}/",
-    "https://hooks.example:{port}/" + "a" * 2048,
-    "http://hooks.example:{port}/",
-    "",
-)
 
 
 class Trap:
@@ -145,11 +62,11 @@ def answers(*addresses: str) -> Callable[[str, int], Sequence[str]]:
 
 
 def send(url: str, **options: Any) -> Answer:
-    options = {"private": (), "seconds": 2.0, **options}
-    return Webhooks(**options).send(url, secret=SECRET, event_id="id", body=b"{}")
+    options = {"private": (), "seconds": 2.0, "tls": TLS, **options}
+    return Webhooks(**options).send(url, secrets=[SECRET], event_id="id", body=b"{}")
 
 
-@pytest.mark.parametrize("address", FORBIDDEN)
+@pytest.mark.parametrize("address", ALL_FORBIDDEN)
 def test_a_forbidden_address_is_not_connected_to(trap: Trap, address: str) -> None:
     host = f"[{address}]" if ":" in address else address
 
@@ -178,6 +95,23 @@ def test_a_public_address_is_allowed_over_https_only(address: str) -> None:
     assert judge(secure, [address], private=()) == [address.removeprefix("::ffff:")]
     with pytest.raises(SubscriberForbiddenError, match="http is for"):
         judge(clear, [address], private=LOCAL)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="a network of its own")
+def test_nothing_reaches_a_trap_where_every_address_is_one() -> None:
+    """In a network in which every address is this machine, so that whatever is connected to answers."""
+    command = [sys.executable, "-m", "tests.workers.egress_traps"]
+    run = subprocess.run(command, cwd=Path(__file__).parents[2], capture_output=True, text=True, check=False)
+    if run.returncode == egress_traps.NO_NETWORK:
+        pytest.skip("no network of its own here: " + run.stderr.strip())
+
+    assert run.returncode == 0, run.stderr
+    found = json.loads(run.stdout)
+    assert found["through"] == 0
+    assert found["other"] == {}
+    assert sum(found["attempts"].values()) > 600
+    # Where they are listed, the same attempts do reach the traps.
+    assert found["caught where listed"] >= 60
 
 
 def test_the_table_covers_every_special_block() -> None:
@@ -209,7 +143,7 @@ def test_a_name_is_judged_at_every_connection(trap: Trap) -> None:
         itertools.cycle([(closed, SubscriberAwayError), (trap.port, SubscriberForbiddenError)]), 200
     ):
         with pytest.raises(error):
-            webhooks.send(f"http://hooks.example:{port}/", secret=SECRET, event_id="id", body=b"{}")
+            webhooks.send(f"http://hooks.example:{port}/", secrets=[SECRET], event_id="id", body=b"{}")
 
 
 def test_the_next_address_is_tried_when_one_does_not_answer(subscriber: Any) -> None:

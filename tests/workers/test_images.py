@@ -27,7 +27,7 @@ from workers.work import Work
 
 JPEG = b"\xff\xd8\xff\xe0\x00\x10JFIF" + b"\0" * 50
 PNG = b"\x89PNG\r\n\x1a\n" + b"\0" * 50
-OUTLET = Outlet(source="/test", stream=True)
+OUTLET = Outlet(source="/test", destinations=("stream",))
 KEY = {"tenant": "default", "family": "kyx", "workflow_key": "w-1"}
 
 

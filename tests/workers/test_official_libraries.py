@@ -55,7 +55,7 @@ def secret() -> str:
 def received(subscriber: Subscriber, secret: str) -> Received:
     """A delivery as it came over the wire."""
     webhooks = Webhooks(private=[ip_network("127.0.0.0/8")])
-    assert webhooks.send(subscriber.url(), secret=secret, event_id=str(EVENT_ID), body=BODY).status == 200
+    assert webhooks.send(subscriber.url(), secrets=[secret], event_id=str(EVENT_ID), body=BODY).status == 200
     [request] = subscriber.requests
     return request
 

@@ -490,3 +490,14 @@ def test_a_relay_stops_in_time_without_a_broker(database_url: str, conn: Connect
     running.join(15)
 
     assert not running.is_alive()
+
+
+def test_a_lease_takes_no_more_than_its_batch_however_it_is_planned(conn: Connection) -> None:
+    """A plan that joins chose anew for every row, past the limit."""
+    put(conn, 120)
+    with conn.transaction():
+        for way in ("hashjoin", "mergejoin", "hashagg", "sort", "material", "memoize"):
+            conn.execute(f"SET LOCAL enable_{way} = off".encode())
+        taken = conn.execute(work_query("callbacks", "lease"), {"lease": 30, "batch": 7}).fetchall()
+
+    assert len(taken) == 7

@@ -1,7 +1,6 @@
 """The only way out to subscribers: which URLs and addresses events may be sent to, judged at every connection."""
 
 import re
-import socket
 import ssl
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -17,18 +16,25 @@ from workers.errors import SubscriberForbiddenError
 Resolve = Callable[[str, int], Sequence[str]]
 
 # Python calls these global, and so do other tables (reliability.md M12): 6to4 relays, Azure's host agent, protocol
-# assignments, multicast; and in IPv6 what carries another address inside (Teredo, 6to4) or is for documents.
+# assignments, AS112 and AMT, multicast; and in IPv6 what carries another address inside (Teredo, 6to4), is for
+# documents, or has not been given out, so that whoever announces it is not its owner.
 _NEVER = tuple(
     ip_network(text)
     for text in (
         "168.63.129.16/32",
         "192.0.0.0/24",
+        "192.31.196.0/24",
+        "192.52.193.0/24",
         "192.88.99.0/24",
+        "192.175.48.0/24",
         "224.0.0.0/4",
         "2001::/23",
         "2001:db8::/32",
         "2002::/16",
-        "3fff::/20",
+        "2620:4f:8000::/48",
+        "2d00::/8",
+        "2e00::/7",
+        "3000::/4",
     )
 )
 # All that IANA ever gave out as global unicast: ::/96, NAT64, fec0::/10, 5f00::/16 and multicast are outside of it.
@@ -80,11 +86,6 @@ class Endpoint:
     def url(self) -> str:
         """One text for one endpoint, however it was typed."""
         return f"{self.scheme}://{self.authority}{self.target}"
-
-
-def resolve(host: str, port: int) -> Sequence[str]:
-    """Every address that the system has for a name. Raises OSError."""
-    return [str(answer[4][0]) for answer in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)]
 
 
 def judge(endpoint: Endpoint, addresses: Iterable[str], *, private: Sequence[Network]) -> list[str]:

@@ -1,5 +1,6 @@
 """Events on a Redis stream, for consumers inside; Postgres has them all, the stream the latest."""
 
+from typing import ClassVar
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from redis import Redis
@@ -8,6 +9,7 @@ from redis.exceptions import RedisError
 from redis.retry import Retry
 
 from schemas.settings import Settings
+from workers.destinations.destination import Event
 from workers.errors import StreamAwayError
 
 # About a hundred megabytes of thin events: days of them for a consumer to catch up with.
@@ -17,29 +19,32 @@ _REDIS_SCHEMES = frozenset({"redis", "rediss", "unix", "redis+socket"})
 _CERT_REQS = {"CERT_REQUIRED": "required", "CERT_OPTIONAL": "optional", "CERT_NONE": "none"}
 
 
-def stream_enabled(settings: Settings) -> bool:
-    """There is a stream to write: it has a name and the broker is Redis or Valkey."""
-    return bool(settings.event_stream) and urlsplit(settings.broker_url.get_secret_value()).scheme in _REDIS_SCHEMES
-
-
 class EventStream:
     """The stream of one process; connects at the first event."""
 
+    name: ClassVar[str] = "stream"
+
     def __init__(self, settings: Settings) -> None:
         self._name = settings.event_stream
-        self._redis = _client(settings.broker_url.get_secret_value()) if stream_enabled(settings) else None
+        self._redis = _client(settings.broker_url.get_secret_value()) if self.enabled(settings) else None
 
-    def add(self, *, event_id: str, event_type: str, subject: str, sequence: int, tenant: str, body: str) -> None:
+    @staticmethod
+    def enabled(settings: Settings) -> bool:
+        """It has a name and the broker is Redis or Valkey."""
+        scheme = urlsplit(settings.broker_url.get_secret_value()).scheme
+        return bool(settings.event_stream) and scheme in _REDIS_SCHEMES
+
+    def put(self, event: Event) -> None:
         """Append one event. Raises StreamAwayError; an event may then be on the stream all the same."""
         if self._redis is None:
             raise StreamAwayError("EVENT_STREAM is empty or BROKER_URL is not Redis, so there is no stream")
         fields = {
-            "id": event_id,
-            "type": event_type,
-            "subject": subject,
-            "sequence": str(sequence),
-            "tenant": tenant,
-            "body": body,
+            "id": event.id,
+            "type": event.type,
+            "subject": event.workflow_key,
+            "sequence": str(event.sequence),
+            "tenant": event.tenant,
+            "body": event.body,
         }
         try:
             self._redis.xadd(self._name, fields, maxlen=_LONGEST_STREAM, approximate=True)  # type: ignore[arg-type]

@@ -14,7 +14,8 @@ import httpcore2
 from schemas.events.envelope import CONTENT_TYPE
 from schemas.events.signing import sign
 from schemas.settings import Network
-from workers.destinations.egress import Endpoint, GuardedBackend, Resolve, resolve
+from workers.destinations.egress import Endpoint, GuardedBackend, Resolve
+from workers.destinations.resolver import resolve
 from workers.errors import SubscriberAwayError
 
 # What Svix gives its hosted customers' endpoints; well inside a task's time limit.
@@ -23,6 +24,8 @@ DEADLINE_SECONDS = 15.0
 _MOST_ANSWER_BYTES = 65_536
 # A subscriber that asks for more than a day has been given up by then all the same.
 _LONGEST_RETRY_AFTER = 86_400.0
+# Only on what an operator sent again: it may come after later events of its workflow.
+REPLAY_HEADER = "jumio-pipeline-replay"
 _USER_AGENT = f"jumio-pipeline/{version('jumio-pipeline')}"
 _SECONDS = re.compile(r"[0-9]{1,9}")
 
@@ -61,19 +64,39 @@ class Webhooks:
         self._resolve = resolve
         self._seconds = seconds
 
-    def send(self, url: str, *, secret: str, event_id: str, body: bytes) -> Answer:
-        """Sign and send. Raises SubscriberAwayError where no status came, SubscriberForbiddenError."""
+    @property
+    def seconds(self) -> float:
+        """The longest that sending one event takes."""
+        return self._seconds
+
+    def send(
+        self,
+        url: str,
+        *,
+        secrets: Sequence[str],
+        event_id: str,
+        body: bytes,
+        replays: int = 0,
+        deadline: float | None = None,
+    ) -> Answer:
+        """Sign with each secret and send, by the deadline at the latest if there is one (of time.monotonic).
+
+        Raises SubscriberAwayError where no status came, SubscriberForbiddenError.
+        """
+        deadline = time.monotonic() + self._seconds if deadline is None else deadline
         endpoint = Endpoint.read(url)
-        headers = _headers(endpoint, secret=secret, event_id=event_id, body=body)
+        headers = _headers(endpoint, secrets=secrets, event_id=event_id, body=body)
+        if replays:
+            headers[REPLAY_HEADER] = str(replays)
         try:
-            return self._post(endpoint, headers, body)
+            return self._post(endpoint, headers, body, deadline)
         except (httpcore2.NetworkError, httpcore2.TimeoutException, httpcore2.ProtocolError) as error:
             raise SubscriberAwayError(*_names(error)) from error
 
-    def _post(self, endpoint: Endpoint, headers: dict[bytes | str, bytes | str], body: bytes) -> Answer:
-        backend = GuardedBackend(
-            endpoint, private=self._private, deadline=time.monotonic() + self._seconds, resolve=self._resolve
-        )
+    def _post(
+        self, endpoint: Endpoint, headers: dict[bytes | str, bytes | str], body: bytes, deadline: float
+    ) -> Answer:
+        backend = GuardedBackend(endpoint, private=self._private, deadline=deadline, resolve=self._resolve)
         url = httpcore2.URL(scheme=endpoint.scheme, host=endpoint.host, port=endpoint.port, target=endpoint.target)
         with (
             httpcore2.HTTPConnection(url.origin, ssl_context=self._tls, network_backend=backend) as connection,
@@ -83,7 +106,9 @@ class Webhooks:
             return Answer(response.status, _retry_after(response.headers))
 
 
-def _headers(endpoint: Endpoint, *, secret: str, event_id: str, body: bytes) -> dict[bytes | str, bytes | str]:
+def _headers(
+    endpoint: Endpoint, *, secrets: Sequence[str], event_id: str, body: bytes
+) -> dict[bytes | str, bytes | str]:
     timestamp = int(time.time())
     return {
         "host": endpoint.authority,
@@ -93,7 +118,7 @@ def _headers(endpoint: Endpoint, *, secret: str, event_id: str, body: bytes) -> 
         "content-type": CONTENT_TYPE,
         "webhook-id": event_id,
         "webhook-timestamp": str(timestamp),
-        "webhook-signature": sign(secret, event_id, timestamp, body),
+        "webhook-signature": " ".join(sign(secret, event_id, timestamp, body) for secret in secrets),
     }
 
 

@@ -1,0 +1,76 @@
+"""The command line's deliveries: what was sent to whom, what waits and for what; and sending it again."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import structlog
+from psycopg import Connection
+from rich.table import Table
+from rich.text import Text
+
+from workers import store
+
+log = structlog.get_logger()
+
+STATES = ("pending", "delivered", "parked", "cancelled")
+_HEADINGS = ("event", "type", "workflow", "seq", "to", "state", "tries", "status", "next or done", "why")
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """Which events, and whose; None is all."""
+
+    event_id: UUID | None = None
+    workflow_key: str | None = None
+    subscription_id: UUID | None = None
+    since: datetime | None = None
+
+
+def read_deliveries(conn: Connection, chosen: Chosen, *, state: str | None, most: int) -> list[dict[str, Any]]:
+    """The newest events' first, as JSON types."""
+    found = store.rows(conn, "deliveries", "list_deliveries", {**asdict(chosen), "state": state, "most": most})
+    return [{name: _plain(value) for name, value in row.items()} for row in found]
+
+
+def replay(conn: Connection, chosen: Chosen) -> int:
+    """Send events again, with the ids that they have, to subscribers that stand and want them: how many deliveries."""
+    with conn.transaction():
+        sent = store.change(conn, "deliveries", "replay_sent", asdict(chosen))
+        missed = store.change(conn, "deliveries", "replay_missed", asdict(chosen))
+        store.rows(conn, "callbacks", "wake_relay")
+    log.info("delivery.replayed", again=sent, first_time=missed)
+    return sent + missed
+
+
+def render_deliveries(found: Sequence[dict[str, Any]]) -> Table:
+    """The same for people."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for heading in _HEADINGS:
+        # Ids and URLs are there to be copied.
+        table.add_column(heading, no_wrap=heading != "why", overflow="fold")
+    for row in found:
+        when = row["next_attempt_at"] or row["finished_at"] or ""
+        why = f"held: {row['held']}" if row["held"] else ""
+        cells = (
+            row["event_id"],
+            row["type"],
+            row["workflow_key"],
+            str(row["sequence"]),
+            row["url"] or row["destination"],
+            row["state"] + (f" (replay {row['replays']})" if row["replays"] else ""),
+            str(row["attempts"]),
+            str(row["last_status"] or ""),
+            when[:19].replace("T", " "),
+            "; ".join(filter(None, (why, row["last_error"]))),
+        )
+        table.add_row(*(Text(cell) for cell in cells))
+    return table
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, datetime):
+        return value.isoformat()
+    return str(value) if isinstance(value, UUID) else value

@@ -1,0 +1,158 @@
+"""What was sent to whom; and sent again, with the same id and in order, or not put back where that would break it."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_network
+from typing import Any
+from uuid import UUID
+
+import pytest
+from psycopg import Connection
+from pydantic import SecretStr
+
+from deploy.deliveries import Chosen, read_deliveries, render_deliveries, replay
+from deploy.requeue import count_overtaken, requeue_parked
+from deploy.subscriptions import Added, add, remove
+from schemas.sealing import KeyRing
+from schemas.settings import Settings
+from tests.workers.conftest import Line, Subscriber, running_subscriber
+from workers import store
+from workers.deliver import Destinations, deliver
+
+KEYS = KeyRing.parse(KeyRing.generate())
+LOCAL = (ip_network("127.0.0.0/8"),)
+BODY = '{"data":{"outcome":"passed"}}'
+
+
+@pytest.fixture
+def line(conn: Connection) -> Line:
+    return Line(conn)
+
+
+@pytest.fixture
+def subscriber() -> Iterator[Subscriber]:
+    with running_subscriber() as running:
+        yield running
+
+
+@pytest.fixture
+def destinations() -> Iterator[Destinations]:
+    settings = Settings(encryption_keys=KEYS, subscriber_private_cidrs=LOCAL, broker_url=SecretStr("amqp://nowhere"))
+    opened = Destinations(settings, seconds=2.0)
+    yield opened
+    opened.close()
+
+
+def subscribe(conn: Connection, url: str, **filters: Any) -> Added:
+    return add(conn, url, keys=KEYS, private=LOCAL, **filters)
+
+
+def settle(line: Line, event_id: UUID, state: str) -> None:
+    for delivery_id in line.ids(event_id):
+        error = None if state == "delivered" else "subscriber_away: status 500"
+        number = line.claim(delivery_id)
+        store.finish(line.conn, "deliveries", delivery_id, attempt=number, state=state, error=error)
+
+
+def states(conn: Connection) -> list[str]:
+    return [row["state"] for row in reversed(read_deliveries(conn, Chosen(), state=None, most=100))]
+
+
+def test_deliveries_are_listed_with_what_they_wait_for(conn: Connection, line: Line) -> None:
+    added = subscribe(conn, "http://127.0.0.1:1/a")
+    first, second = line.emit(BODY), line.emit(BODY, stream=True)
+
+    found = {
+        (row["event_id"], row["destination"]): row for row in read_deliveries(conn, Chosen(), state="pending", most=9)
+    }
+
+    assert {key: row["held"] for key, row in found.items()} == {
+        (str(first), "webhook"): None,
+        (str(second), "webhook"): "order",
+        (str(second), "stream"): None,
+    }
+    assert found[str(first), "webhook"]["subscription_id"] == str(added.id)
+    assert found[str(first), "webhook"]["next_attempt_at"] is not None
+    assert render_deliveries(list(found.values())).row_count == 3
+
+
+@pytest.mark.parametrize("chosen", ["event", "workflow", "subscription", "since"])
+def test_a_replay_sends_the_same_event_again_and_makes_no_other(
+    conn: Connection, line: Line, subscriber: Subscriber, destinations: Destinations, chosen: str
+) -> None:
+    added = subscribe(conn, subscriber.url())
+    event_id = line.emit(BODY, stream=True)
+    settle(line, event_id, "delivered")
+    what = {
+        "event": Chosen(event_id=event_id),
+        "workflow": Chosen(workflow_key=line.key["workflow_key"]),
+        "subscription": Chosen(subscription_id=added.id),
+        "since": Chosen(since=datetime.now(UTC) - timedelta(minutes=1)),
+    }[chosen]
+
+    assert replay(conn, what) == 1
+    assert replay(conn, what) == 0
+    [leased] = line.lease()
+    deliver(conn, leased, attempt=line.claim(leased), destinations=destinations)
+
+    [request] = subscriber.requests
+    assert request.headers["webhook-id"] == str(event_id)
+    assert request.headers["jumio-pipeline-replay"] == "1"
+    [(count,)] = conn.execute("SELECT count(*) FROM pipeline.events").fetchall()
+    assert count == 1
+    assert states(conn) == ["delivered", "delivered"]
+    [row] = read_deliveries(conn, Chosen(subscription_id=added.id), state=None, most=9)
+    assert (row["replays"], row["attempts"], row["last_status"]) == (1, 1, 200)
+    assert row["first_delivered_at"] < row["finished_at"]
+
+
+def test_a_replay_of_a_workflow_keeps_its_order(conn: Connection, line: Line) -> None:
+    subscribe(conn, "http://127.0.0.1:1/a")
+    events = [line.emit(BODY) for _ in range(3)]
+    for event_id in events:
+        settle(line, event_id, "delivered")
+
+    assert replay(conn, Chosen(workflow_key=line.key["workflow_key"])) == 3
+
+    for event_id in events:
+        assert line.lease() == line.ids(event_id)
+        settle(line, event_id, "delivered")
+
+
+def test_a_replay_reaches_who_came_later_and_only_who_wants_it(conn: Connection, line: Line) -> None:
+    event_id = line.emit(BODY, type_="kyc.workflow.changed.v1")
+    late = subscribe(conn, "http://127.0.0.1:1/late")
+    subscribe(conn, "http://127.0.0.1:1/other", types=["kyc.workflow.decided.v1"])
+    gone = subscribe(conn, "http://127.0.0.1:1/gone")
+    remove(conn, str(gone.id))
+
+    assert replay(conn, Chosen(event_id=event_id)) == 1
+
+    [row] = read_deliveries(conn, Chosen(), state="pending", most=9)
+    assert (row["subscription_id"], row["replays"]) == (str(late.id), 1)
+
+
+def test_what_was_overtaken_is_not_put_back_but_can_be_replayed(conn: Connection, line: Line) -> None:
+    subscribe(conn, "http://127.0.0.1:1/a")
+    overtaken, later, last = line.emit(BODY), line.emit(BODY), line.emit(BODY)
+    settle(line, overtaken, "parked")
+    settle(line, later, "delivered")
+    settle(line, last, "parked")
+
+    counts = requeue_parked(conn, "subscriber_away")
+
+    assert counts["deliveries"] == 1
+    assert count_overtaken(conn, "subscriber_away") == 1
+    assert states(conn) == ["parked", "delivered", "pending"]
+    # By name, an operator may; the subscriber sees that it is a replay, and the rest of the workflow waits for it.
+    assert replay(conn, Chosen(event_id=overtaken)) == 1
+    assert line.lease() == line.ids(overtaken)
+
+
+def test_what_a_later_one_is_just_being_sent_after_is_not_put_back(conn: Connection, line: Line) -> None:
+    subscribe(conn, "http://127.0.0.1:1/a")
+    first, second = line.emit(BODY), line.emit(BODY)
+    settle(line, first, "parked")
+    line.claim(line.ids(second)[0])
+
+    assert requeue_parked(conn, None)["deliveries"] == 0
