@@ -207,7 +207,8 @@ class Connection(HttpToolsProtocol):
     def _cut(self, reason: str) -> None:
         self.peers.cut(reason).inc()
         # What nobody reads would stay with the system for minutes after us: 4 MB a connection, measured.
-        if connected := self.transport.get_extra_info("socket"):
+        connected = self.transport.get_extra_info("socket")
+        if connected and self._running is not None:
             connected.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
         self.transport.abort()
 
