@@ -4,11 +4,12 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; 
 BIN := .venv/bin
 PACKAGES := receiver workers feed schemas deploy tests
 
-.PHONY: help setup demo test crash-proof planted-defects door-proof fuzz bench bench-lock check measure catalogue format lock clean
+.PHONY: help setup demo test crash-proof planted-defects door-proof fuzz bench bench-lock check measure catalogue \
+	measure-compliance format lock clean
 .DEFAULT_GOAL := help
 
 help: ## say what there is to make
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 20
 
 setup: .venv/.installed ## install everything into .venv, hashes checked
 
@@ -66,6 +67,9 @@ measure: setup ## the figures that the documents quote, measured here and now
 
 catalogue: setup ## write schemas, examples and the AsyncAPI document of the events; refuses to break a consumer
 	@$(BIN)/python -m deploy.catalogue
+
+measure-compliance: setup ## how long answers take among WORKFLOWS (1000000) invented ones; fails over the bounds
+	@nice $(BIN)/python -m deploy.measure_compliance $(if $(WORKFLOWS),--workflows $(WORKFLOWS))
 
 format: setup ## let the machine format
 	$(BIN)/ruff format $(PACKAGES)

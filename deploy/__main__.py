@@ -23,6 +23,7 @@ COMMANDS: Mapping[str, str] = {
     "feed": "Answer consumers that ask for events: one process.",
     "status": "Say what waits, what is parked and why, and what to do.",
     "drift": "List what Jumio sent that this release does not know.",
+    "dictionary": "Print every view, column and function for compliance teams, explained.",
     "requeue": "Put parked or refused rows back on the line.",
     "explain-source": "Say whether callbacks from an address would be admitted, and why.",
     "subscriptions": "Add, list, pause, resume, rotate, test and remove who gets events as signed webhooks.",

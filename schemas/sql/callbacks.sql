@@ -105,7 +105,7 @@ WHERE state = 'refused' AND received_at < now() - %(seconds)s * interval '1 seco
 -- An operator vouches for the source.
 UPDATE pipeline.callbacks
 SET state = 'stored', forgiven = attempts, next_attempt_at = now(), finished_at = NULL, last_error = NULL,
-    source_evidence = source_evidence || jsonb_build_object('vouched_at', now())
+    requeued_at = now(), source_evidence = source_evidence || jsonb_build_object('vouched_at', now())
 WHERE state = 'refused' AND (%(address)s::inet IS NULL OR client_address = %(address)s)
     AND (%(id)s::uuid IS NULL OR id = %(id)s)
 RETURNING id;

@@ -123,7 +123,7 @@ WHERE target = %(id)s::uuid::text AND state = 'pending' AND next_attempt_at > no
 -- In place of work.sql's: as new, but not what a later event of its workflow has overtaken.
 UPDATE pipeline.deliveries work
 SET state = 'pending', forgiven = attempts, next_attempt_at = now(), finished_at = NULL, leased_until = NULL,
-    claimed_until = NULL
+    claimed_until = NULL, requeued_at = now()
 WHERE work.state = 'parked' AND (%(reason)s::text IS NULL OR split_part(work.last_error, ':', 1) = %(reason)s)
     AND (%(id)s::uuid IS NULL OR work.id = %(id)s)
     AND NOT EXISTS (
@@ -143,7 +143,7 @@ WHERE state = 'parked' AND (%(reason)s::text IS NULL OR split_part(last_error, '
 -- The same rows again, event id and all, for subscribers that stand; what waits is sent anyway.
 UPDATE pipeline.deliveries delivery
 SET state = 'pending', forgiven = attempts, next_attempt_at = now(), finished_at = NULL, leased_until = NULL,
-    claimed_until = NULL, replays = replays + 1,
+    claimed_until = NULL, requeued_at = now(), replays = replays + 1,
     first_delivered_at = coalesce(first_delivered_at, CASE WHEN delivery.state = 'delivered' THEN finished_at END)
 FROM pipeline.events event, pipeline.subscriptions subscription
 WHERE event.id = delivery.event_id AND subscription.id = delivery.subscription_id

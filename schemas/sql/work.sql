@@ -44,7 +44,7 @@ WHERE id = %(id)s AND state = '{waiting}' AND attempts = %(attempt)s;
 -- Parked rows back on the line, as new; a reason is the code before the colon.
 UPDATE pipeline.{table}
 SET state = '{waiting}', forgiven = attempts, next_attempt_at = now(), finished_at = NULL, leased_until = NULL,
-    claimed_until = NULL
+    claimed_until = NULL, requeued_at = now()
 WHERE state = 'parked' AND (%(reason)s::text IS NULL OR split_part(last_error, ':', 1) = %(reason)s)
     AND (%(id)s::uuid IS NULL OR id = %(id)s)
 RETURNING id;

@@ -44,8 +44,6 @@ CREATE INDEX deliveries_under_way ON pipeline.deliveries (target)
 CREATE UNIQUE INDEX deliveries_event ON pipeline.deliveries (event_id, target);
 -- What a target had of a workflow: what is put back must not come after it.
 CREATE INDEX deliveries_workflow ON pipeline.deliveries (tenant, family, workflow_key, target, sequence);
--- Replays of a time, and the operator's lists.
-CREATE INDEX events_occurred ON pipeline.events (occurred_at);
 
 -- One word on filters for new events and for replays. An outcome that is wanted brings all that follows in its workflow:
 -- who was told `passed` must be told that it no longer is.
