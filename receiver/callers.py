@@ -1,7 +1,7 @@
 """Peer and forwarding header -> who calls and whether it may; remembered for a second, as few addresses call often."""
 
-import asyncio
 import json
+import time
 from dataclasses import dataclass
 
 from starlette.types import Scope
@@ -55,7 +55,7 @@ class Callers:
         return self._admitted.get(key) or await self._judge(key, peer, lines)
 
     def _forget(self) -> None:
-        now = asyncio.get_running_loop().time()
+        now = time.monotonic()
         if self._allowlist.book is not self._book or now >= self._until or len(self._admitted) >= MOST_REMEMBERED:
             self._admitted = {}
             self._book, self._until = self._allowlist.book, now + REMEMBER_SECONDS

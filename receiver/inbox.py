@@ -151,9 +151,8 @@ class Inbox:
     async def _until_work(self) -> None:
         if not len(self._waiting):
             next_at = min(self._beat_at, self._wake_at) if self._relay_sleeps else self._beat_at
+            # It wakes a turn of the loop later: those that arrived together share the commit.
             await self._waiting.arrival(until=next_at)
-        # One turn of the loop: those that arrived together share the commit, and a lone one loses nothing.
-        await asyncio.sleep(0)
 
     async def _flush(self) -> None:
         batch = self._waiting.take()
@@ -190,9 +189,13 @@ class Inbox:
         for waiting in batch:
             waiting.settle(kept=True)
         self._note_commit()
+        self._relay_sleeps = self._relay_sleeps or any(waiting.row.state == "stored" for waiting in batch)
+        # Behind those who wait: a lone callback's answer took a tenth longer with this in front of it.
+        asyncio.get_running_loop().call_soon(self._tell, batch)
+
+    def _tell(self, batch: Sequence[Waiting]) -> None:
         for state, count in Counter(waiting.row.state for waiting in batch).items():
             self._metrics.kept.labels(state).inc(count)
-            self._relay_sleeps = self._relay_sleeps or state == "stored"
         self._metrics.batch.observe(len(batch))
         log.info("callbacks.kept", callback_ids=[str(waiting.row.id) for waiting in batch])
 
