@@ -24,7 +24,7 @@ demo: setup ## the whole line on embedded services, with a simulated Jumio
 	@$(BIN)/jumio-pipeline demo
 
 test: check ## lint, types, import contracts, then every test
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n $(or $(WORKERS),2) --dist loadfile
 
 crash-proof: setup ## kill, stop, cut and fill everything under load, ROUNDS times (SEED repeats an order, RATE a second)
 	@$(BIN)/python -m tests.crash_proof --rounds $(or $(ROUNDS),20) $(if $(SEED),--seed $(SEED)) $(if $(RATE),--rate $(RATE))
