@@ -25,6 +25,8 @@ COMMANDS: Mapping[str, str] = {
     "requeue": "Put parked or refused rows back on the line.",
     "explain-source": "Say whether callbacks from an address would be admitted, and why.",
     "subscriptions": "Add, list and remove who gets events as signed webhooks.",
+    "erase": "Delete a person's data, here and at Jumio.",
+    "holds": "Place, list and release legal holds.",
     "new-key": "Make a key for ENCRYPTION_KEYS.",
 }
 _DEVELOPMENT = {"demo", "up", "simulate"}

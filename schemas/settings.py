@@ -197,6 +197,7 @@ NEEDED_BY: Mapping[str, tuple[str, ...]] = {
     ),
     "operator": ("database_url",),
     "subscriptions": ("database_url", "encryption_keys"),
+    "eraser": ("database_url", "broker_url", "encryption_keys"),
 }
 # Which secret files of tenants a role opens, by how their names begin: the others need not be mounted where it runs.
 OPENED_BY: Mapping[str, str] = {"": "", "receiver": "callback_", "worker": "jumio_"}

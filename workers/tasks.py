@@ -9,6 +9,7 @@ from workers.app import app
 from workers.broker import PULSE_TASK, TASKS
 from workers.deliver import deliver
 from workers.fetch import fetch
+from workers.forget import RETRY_SECONDS, forget
 from workers.images import give_up, store_image
 from workers.tools import tools
 from workers.work import Work
@@ -45,6 +46,16 @@ def deliver_task(row_id: str) -> None:
         deliver(conn, delivery_id, attempt=attempt, destinations=hand.destinations)
 
     _run(Work("deliveries", delivery_id, hand.settings.delivery_retry_seconds, step))
+
+
+@app.task(name=TASKS["deletions"])
+def forget_task(row_id: str) -> None:
+    hand, deletion_id = tools(), UUID(row_id)
+
+    def step(conn: Connection, attempt: int) -> None:
+        forget(conn, deletion_id, attempt=attempt, tools=hand)
+
+    _run(Work("deletions", deletion_id, RETRY_SECONDS, step))
 
 
 @app.task(name=PULSE_TASK)

@@ -18,6 +18,7 @@ from schemas.sql.queries import WAITING, WorkTable, query, work_query
 from workers import tools as worker_tools
 from workers.deliver import deliver
 from workers.fetch import fetch
+from workers.forget import forget
 from workers.images import give_up, store_image
 from workers.tools import Tools
 from workers.work import Work
@@ -89,6 +90,8 @@ class Hand:
                 fetch(conn, row_id, attempt=attempt, tools=self.tools)
             elif table == "images":
                 store_image(conn, row_id, attempt=attempt, tools=self.tools)
+            elif table == "deletions":
+                forget(conn, row_id, attempt=attempt, tools=self.tools)
             else:
                 deliver(conn, row_id, attempt=attempt, destinations=self.tools.destinations)
 

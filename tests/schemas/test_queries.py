@@ -20,7 +20,8 @@ NAMED = [
     for name in re.findall(r"^-- name: (\w+)$", path.read_text(), re.MULTILINE)
 ]
 SHARED = [(table, name) for table in WAITING for file, name in NAMED if file == "work"]
-OWN = [pair for pair in NAMED if pair[0] != "work" and pair not in FRAGMENTS]
+# Postgres prepares no VACUUM; a test of its own runs them.
+OWN = [pair for pair in NAMED if pair[0] not in {"work", "scrub"} and pair not in FRAGMENTS]
 
 
 def test_no_file_names_two_queries_alike() -> None:

@@ -12,7 +12,7 @@ from workers.jumio.breaker import Breaker
 from workers.jumio.budget import Budget, Use
 from workers.jumio.client import IMAGE, JSON, Caller, require_id
 from workers.jumio.lenient import read_object
-from workers.jumio.transport import Http
+from workers.jumio.transport import Http, Method
 
 _ROOT = "/api/netverify/v2"
 # Families make their paths from what a callback or an answer named: words and slashes, no query: so no maskhint.
@@ -66,7 +66,21 @@ class Legacy:
             self._read(conn, family, next(iter(family.reads(key).values())), asked="status")
             raise WithheldError(*error.args[:2]) from None
 
-    def _read(self, conn: Connection, family: LegacyFamily, path: str, *, asked: str, use: Use = "details") -> bytes:
+    def delete(self, conn: Connection, family: LegacyFamily, key: str) -> None:
+        """One transaction, at once and for good: at the path of the first document that is read of it."""
+        path = next(iter(family.reads(require_id(key)).values()))
+        self._read(conn, family, path, asked="deletion", method="DELETE")
+
+    def _read(
+        self,
+        conn: Connection,
+        family: LegacyFamily,
+        path: str,
+        *,
+        asked: str,
+        use: Use = "details",
+        method: Method = "GET",
+    ) -> bytes:
         if _PATH.fullmatch(path) is None:
             raise UnreadableError("path", "is not one that may be asked for")
         base = self._tenant.legacy_url if family.HOST == "legacy" else self._tenant.legacy_documents_url
@@ -77,5 +91,5 @@ class Legacy:
             "User-Agent": self._tenant.user_agent,
         }
         self._caller.admit(conn)
-        answer = self._caller.ask(conn, f"{base}{_ROOT}{path}", asked=asked, headers=headers, use=use)
+        answer = self._caller.ask(conn, f"{base}{_ROOT}{path}", asked=asked, headers=headers, use=use, method=method)
         return self._caller.settle(conn, answer, asked=asked, use=use)

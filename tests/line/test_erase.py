@@ -1,0 +1,413 @@
+"""An erased person: nothing of them is left or comes back, and nobody else misses anything."""
+
+import hashlib
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+import redis
+from psycopg import Connection
+
+from deploy import holds
+from deploy.erasure.erase import Erased, erase
+from deploy.erasure.rows import lock
+from deploy.erasure.scrub import scrub
+from deploy.erasure.subject import Kind, Subject, SubjectError
+from deploy.simulator.mix import Family
+from deploy.simulator.run import Simulator
+from deploy.simulator.scenarios import Execution
+from schemas.sealing import KeyRing
+from schemas.sql.queries import query
+from tests.line.conftest import Hand
+from tests.line.test_steps import view
+from workers.jumio.breaker import FRESH_SECONDS
+
+NOW = datetime.now(UTC)
+FIRST, LAST, NUMBER, STREET = "CANARYFIRST-7F3A", "CANARYLAST-91BC", "CANARYNUMBER-55D0", "CANARYSTREET-E2"
+CLEAR = [FIRST, LAST, NUMBER, STREET]
+# What a certificate, a tombstone and the events that tell of it leave; and what the machinery writes anyway.
+LEFT = ("erasures", "tombstones", "deletions", "audit", "audit_unsealed", "audit_links")
+
+
+def test_nothing_of_an_erased_person_is_found_and_nobody_else_misses_anything(
+    hand: Hand, simulator: Simulator, data_folder: Path | None
+) -> None:
+    person, other = planted(simulator), simulator.create(outcomes=["passed"])[0]
+    for execution in (person, other, other):
+        hand.receive(execution.callback(execution.status, NOW))
+    unreadable = hand.receive(b'{"workflowExecution": broken ' + person.key.encode() + STREET.encode())
+    hand.run_until_idle()
+    sealed = [row[0] for row in hand.conn.execute("SELECT sealed FROM pipeline.image_blobs b JOIN pipeline.images i "
+        "ON i.id = b.image_id WHERE workflow_key = %s", [person.key])]  # fmt: skip
+    hand.conn.execute("ANALYZE")
+    needles = [each.encode() for each in (*CLEAR, person.user_reference, person.account_id)]
+    assert all(each in everything(hand, data_folder) for each in needles)
+    before = fingerprints(hand.conn, but=person.key)
+
+    erased = erase_now(hand, "workflow", person.key)
+    hand.run_until_idle()
+    # What a search of files is worth: rows that are deleted are in them until they are rewritten.
+    if data_folder:
+        assert [each for each in CLEAR[:3] if each.encode() not in files(data_folder)] == []
+    with wal_is_removed(hand.conn):
+        scrub(hand.conn)
+
+    found = everything(hand, data_folder)
+    assert [each for each in needles if each in found] == []
+    assert len(sealed) == person.expectation.images
+    assert not [each for each in sealed if each[:64] in found]
+    assert fingerprints(hand.conn, but=person.key) == before
+    assert not rows(hand.conn, "SELECT FROM pipeline.callbacks WHERE id = %s", unreadable)
+    assert erased.rows["workflows"] == 1
+    assert {"callbacks": 2, "identities": 1, "image_blobs": person.expectation.images}.items() <= erased.rows.items()
+
+
+def test_jumio_deletes_and_everyone_hears_of_it_with_the_next_number(hand: Hand, simulator: Simulator) -> None:
+    person = arrived(hand, simulator)
+    before = [event["sequence"] for event in view(hand.conn, "events", "sequence")]
+
+    erased = erase_now(hand, "workflow", person.key)
+    hand.run_until_idle()
+
+    assert simulator.stats.counts["delete_workflow"] == 1
+    assert simulator.world.find(person.account_id, person.key) is None
+    [event] = view(hand.conn, "events")
+    assert (event["type"], event["sequence"]) == ("kyc.subject.erased.v1", before[-1] + 1)
+    [entry] = stream(hand)
+    assert (entry[b"type"], entry[b"subject"]) == (b"kyc.subject.erased.v1", person.key.encode())
+    assert person.account_id.encode() not in entry[b"body"]
+    [certificate] = view(hand.conn, "erasures")
+    assert certificate["erasure_id"] == erased.id
+    assert (certificate["elsewhere_pending"], certificate["elsewhere_done"]) == (0, 2)
+    assert rows(hand.conn, "SELECT compliance.erasure_of('default', %s)", person.key) == [(erased.id,)]
+    assert rows(hand.conn, "SELECT action, workflow_key, reason FROM compliance.audit_trail") == [
+        ("workflow.erased", None, "asked for it")
+    ]
+
+
+@pytest.mark.parametrize("kind", ["account", "user-reference"])
+def test_an_account_goes_with_all_of_its_workflows(hand: Hand, simulator: Simulator, kind: Kind) -> None:
+    first, second, other = simulator.create(3, outcomes=["passed"])
+    for each in (first, second, other):
+        hand.receive(each.callback(each.status, NOW))
+    hand.run_until_idle()
+    hand.conn.execute("UPDATE pipeline.workflows SET account_id = %s WHERE workflow_key = %s",
+        [first.account_id, second.key])  # fmt: skip
+
+    erase_now(hand, kind, first.account_id if kind == "account" else first.user_reference)
+    hand.run_until_idle()
+    hand.receive(second.callback(second.status, NOW))
+    hand.receive(first.callback("ACQUIRED", NOW).replace(first.key.encode(), b"another-workflow"))
+    hand.run_until_idle()
+
+    assert [row["workflow_key"] for row in view(hand.conn, "workflows")] == [other.key]
+    assert len(view(hand.conn, "callbacks")) == 1
+    assert simulator.stats.counts["delete_account"] == 1
+    assert simulator.stats.counts["delete_workflow"] == 0
+    assert view(hand.conn, "erasures")[0]["late_callbacks"] == 2
+
+
+@pytest.mark.parametrize("family", ["netverify", "authentication", "document"])
+def test_older_generations_are_deleted_at_jumio_too(hand: Hand, simulator: Simulator, family: Family) -> None:
+    [transaction] = simulator.create_legacy(family, 1)
+    hand.receive(transaction.callback(transaction.status, NOW))
+    hand.run_until_idle()
+
+    erase_now(hand, "workflow", transaction.key)
+    hand.run_until_idle()
+
+    assert simulator.stats.counts["legacy_delete"] == 1
+    assert simulator.world.find("", transaction.key) is None
+    assert view(hand.conn, "workflows") == view(hand.conn, "callbacks") == []
+    assert view(hand.conn, "erasures")[0]["elsewhere_done"] == 2
+
+
+def test_a_late_callback_is_dropped_counted_and_asked_nothing_about(hand: Hand, simulator: Simulator) -> None:
+    person = arrived(hand, simulator)
+    erase_now(hand, "workflow", person.key)
+    hand.run_until_idle()
+    asked = len(simulator.stats.asked)
+
+    for status in ("PROCESSED", "ACQUIRED", "SOMETHING_NEW"):
+        hand.receive(person.callback(status, NOW))
+    hand.run_until_idle()
+
+    assert len(simulator.stats.asked) == asked
+    assert view(hand.conn, "workflows") == view(hand.conn, "callbacks") == []
+    assert view(hand.conn, "erasures")[0]["late_callbacks"] == 3
+
+
+def test_jumio_is_asked_again_when_it_is_back(hand: Hand, simulator: Simulator) -> None:
+    person = arrived(hand, simulator)
+    simulator.say_status("DOWN", {"retrieval": "DOWN"})
+    erase_now(hand, "workflow", person.key)
+    for row_id in hand.due("deletions"):
+        hand.work("deletions", row_id).run(hand.conn)
+    waiting = view(hand.conn, "erasures")[0]["elsewhere_pending"]
+
+    simulator.say_status("UP", {"retrieval": "UP"})
+    hand.conn.execute("DELETE FROM pipeline.breakers")
+    time.sleep(FRESH_SECONDS)
+    hand.conn.execute("UPDATE pipeline.deletions SET next_attempt_at = now()")
+    hand.run_until_idle()
+
+    assert waiting == 1
+    assert view(hand.conn, "erasures")[0]["elsewhere_pending"] == 0
+    assert simulator.world.find(person.account_id, person.key) is None
+    assert rows(hand.conn, "SELECT account_id, workflow_key FROM pipeline.deletions WHERE place = 'jumio'") == [
+        (None, None)
+    ]
+
+
+def test_a_held_person_is_not_erased_until_the_hold_ends(hand: Hand, simulator: Simulator) -> None:
+    person = arrived(hand, simulator)
+    held = Subject("default", "user-reference", person.user_reference)
+    holds.place(hand.conn, held, reason="case 17")
+    before = fingerprints(hand.conn)
+
+    with pytest.raises(SubjectError, match="legal hold"):
+        erase_now(hand, "workflow", person.key)
+    assert fingerprints(hand.conn) == before
+    holds.release(hand.conn, held, reason="case 17 is closed")
+    erase_now(hand, "workflow", person.key)
+
+    assert rows(hand.conn, "SELECT subject FROM pipeline.holds") == []
+    assert person.user_reference not in str(rows(hand.conn, "SELECT * FROM compliance.audit_trail"))
+
+
+def test_a_reason_that_names_the_person_is_refused(hand: Hand, simulator: Simulator) -> None:
+    person = planted(simulator)
+    hand.receive(person.callback(person.status, NOW))
+    hand.run_until_idle()
+
+    for reason in (f"request of {FIRST.lower()}!", person.user_reference, " "):
+        with pytest.raises(SubjectError, match=r"names the person|say why"):
+            erase(hand.conn, Subject("default", "workflow", person.key), reason=reason,
+                  keys=hand.tools.settings.keys, outlet=hand.tools.outlet)  # fmt: skip
+
+
+def test_who_is_not_known_or_erased_already_is_said_so(hand: Hand, simulator: Simulator) -> None:
+    person = arrived(hand, simulator)
+
+    with pytest.raises(SubjectError, match="nothing is known"):
+        erase_now(hand, "workflow", "no-such-workflow")
+    erased = erase_now(hand, "workflow", person.key)
+    with pytest.raises(SubjectError, match=f"certificate {erased.id}"):
+        erase_now(hand, "workflow", person.key)
+
+
+def test_a_fetch_that_is_under_way_brings_nothing_back(hand: Hand, simulator: Simulator, database_url: str) -> None:
+    person = planted(simulator)
+    callback_id = hand.receive(person.callback("ACQUIRED", NOW))
+    hand.run_until_idle()
+    callback_id = hand.receive(person.callback(person.status, NOW))
+
+    with psycopg.connect(database_url, autocommit=True) as eraser:
+        with eraser.transaction():
+            lock(eraser, "workflow", "default", person.key)
+            worker = under_way(lambda conn: hand.work("callbacks", callback_id).run(conn), database_url)
+            wait_for(eraser, "SELECT FROM pg_locks WHERE locktype = 'advisory' AND NOT granted")
+            assert simulator.stats.counts["details"] == 1
+            erase_now(Hand(eraser, hand.tools), "workflow", person.key)
+        worker.join()
+    hand.run_until_idle()
+
+    assert view(hand.conn, "workflows") == view(hand.conn, "callbacks") == view(hand.conn, "verdicts") == []
+    assert rows(hand.conn, "SELECT FROM pipeline.identities") == []
+
+
+def test_images_under_way_bring_nothing_back(hand: Hand, simulator: Simulator, database_url: str) -> None:
+    person = planted(simulator)
+    hand.work("callbacks", hand.receive(person.callback(person.status, NOW))).run(hand.conn)
+    simulator.faults.give(person.key, "slow")
+    image_id = hand.due("images")[0]
+
+    with psycopg.connect(database_url, autocommit=True) as eraser:
+        with eraser.transaction():
+            # Its claim comes first, then it downloads and waits for the row.
+            worker = under_way(lambda conn: hand.work("images", image_id).run(conn), database_url)
+            wait_for(eraser, "SELECT FROM pipeline.images WHERE claimed_until IS NOT NULL")
+            eraser.execute("SELECT FROM pipeline.images FOR UPDATE")
+            wait_for(eraser, "SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock'")
+            erase_now(Hand(eraser, hand.tools), "workflow", person.key)
+        worker.join()
+    hand.run_until_idle()
+
+    assert rows(hand.conn, "SELECT FROM pipeline.images") == rows(hand.conn, "SELECT FROM pipeline.image_blobs") == []
+
+
+def test_a_delivery_under_way_leaves_nothing_on_the_stream(
+    hand: Hand, simulator: Simulator, database_url: str, broker_url: str
+) -> None:
+    person = planted(simulator)
+    hand.work("callbacks", hand.receive(person.callback(person.status, NOW))).run(hand.conn)
+    [delivery_id] = hand.due("deliveries")
+
+    with redis.Redis.from_url(broker_url) as broker:
+        broker.client_pause(20_000, all=False)
+        worker = under_way(lambda conn: hand.work("deliveries", delivery_id).run(conn), database_url)
+        wait_for(hand.conn, "SELECT FROM pipeline.deliveries WHERE claimed_until IS NOT NULL")
+        # Claimed, and on its way into a stream that takes nothing for the moment.
+        time.sleep(0.2)
+        erase_now(hand, "workflow", person.key)
+        broker.client_unpause()
+        worker.join()
+    brought_back = [entry[b"type"] for entry in stream(hand)]
+    overtaking = hand.due("deliveries")
+    hand.conn.execute("UPDATE pipeline.deletions SET next_attempt_at = now() WHERE place = 'stream'")
+    hand.conn.execute("UPDATE pipeline.deliveries SET next_attempt_at = now()")
+    hand.run_until_idle()
+
+    assert brought_back == [b"kyc.workflow.decided.v1"]
+    assert overtaking == []
+    assert [entry[b"type"] for entry in stream(hand)] == [b"kyc.subject.erased.v1"]
+
+
+def test_every_table_with_a_workflow_in_it_is_emptied(conn: Connection) -> None:
+    """A table that is added later is not forgotten."""
+    holding = {
+        table
+        for (table,) in conn.execute(
+            "SELECT c.relname FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid "
+            "WHERE c.relnamespace = 'pipeline'::regnamespace AND c.relkind = 'r' "
+            "AND attname IN ('workflow_key', 'report_id', 'image_id', 'account_id', 'user_reference', 'subject')"
+        )
+    }
+    known = {row[0] for row in conn.execute("SELECT relname FROM pg_class WHERE relkind = 'r'")}
+    source = query_file()
+
+    assert holding - set(LEFT) == {each for each in holding if f"DELETE FROM pipeline.{each}\n" in source
+        or f"DELETE FROM pipeline.{each} " in source}  # fmt: skip
+    assert holding <= known
+
+
+def query_file() -> str:
+    return (Path(__file__).parents[2] / "schemas/sql/erasures.sql").read_text()
+
+
+def planted(simulator: Simulator) -> Execution:
+    """Somebody whose name, number and address nothing else has."""
+    [execution] = simulator.create(outcomes=["passed"])
+    assert execution.details is not None
+    data = execution.details["capabilities"]["extraction"][0]["data"]
+    data |= {"firstName": FIRST, "lastName": LAST, "documentNumber": NUMBER, "address": {"line1": STREET}}
+    return execution
+
+
+def arrived(hand: Hand, simulator: Simulator) -> Execution:
+    [execution] = simulator.create(outcomes=["passed"])
+    hand.receive(execution.callback(execution.status, NOW))
+    hand.run_until_idle()
+    return execution
+
+
+def erase_now(hand: Hand, kind: Kind, subject: str) -> Erased:
+    settings = hand.tools.settings
+    about = Subject("default", kind, subject)
+    return erase(hand.conn, about, reason="asked for it", keys=settings.keys, outlet=hand.tools.outlet)
+
+
+def under_way(step: Callable[[Connection], None], database_url: str) -> threading.Thread:
+    def run() -> None:
+        with psycopg.connect(database_url, autocommit=True) as conn:
+            step(conn)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    return thread
+
+
+def wait_for(conn: Connection, statement: str) -> None:
+    deadline = time.monotonic() + 10
+    while not conn.execute(statement.encode()).fetchall():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def rows(conn: Connection, statement: str, *values: object) -> list[tuple[Any, ...]]:
+    return conn.execute(statement.encode(), values).fetchall()
+
+
+def stream(hand: Hand) -> list[dict[bytes, bytes]]:
+    settings = hand.tools.settings
+    with redis.Redis.from_url(settings.broker_url.get_secret_value()) as broker:
+        found: Any = broker.xrange(settings.event_stream)
+    return [fields for _, fields in found]
+
+
+def tables(conn: Connection) -> list[str]:
+    return [row[0] for row in conn.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'pipeline' ORDER BY 1")]
+
+
+def fingerprints(conn: Connection, but: str = "") -> dict[str, str]:
+    """A hash of all rows of each table, those about one workflow left out."""
+    found = {}
+    for table in set(tables(conn)) - set(LEFT):
+        lines = sorted(str(row) for row in conn.execute(f"SELECT * FROM pipeline.{table}".encode()))
+        own = report_ids(conn, but)
+        kept = [line for line in lines if not but or not any(each in line for each in (but, *own))]
+        found[table] = hashlib.sha256("\n".join(kept).encode()).hexdigest()
+    return found
+
+
+_SEEN: set[str] = set()
+
+
+def report_ids(conn: Connection, key: str) -> set[str]:
+    """Of reports, images and events of a workflow, also of those that are gone by now; and of what it parked."""
+    for statement in (
+        "SELECT id::text FROM pipeline.reports WHERE workflow_key = %s",
+        "SELECT id::text FROM pipeline.images WHERE workflow_key = %s",
+        "SELECT id::text FROM pipeline.callbacks WHERE workflow_key IS NULL AND %s <> ''",
+    ):
+        _SEEN.update(row[0] for row in rows(conn, statement, key))
+    return _SEEN
+
+
+def everything(hand: Hand, data_folder: Path | None) -> bytes:
+    """The files of Postgres, a dump, the stream, and all that the keys open."""
+    hand.conn.execute("CHECKPOINT")
+    parts = [files(data_folder)] if data_folder else []
+    for table in tables(hand.conn):
+        with hand.conn.cursor().copy(f"COPY pipeline.{table} TO STDOUT".encode()) as copy:
+            parts += [bytes(chunk) for chunk in copy]
+    parts += [value for entry in stream(hand) for value in entry.values()]
+    return b"\n".join([*parts, *opened(hand.conn, hand.tools.settings.keys)])
+
+
+def files(folder: Path) -> bytes:
+    return b"\n".join(path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file())
+
+
+def opened(conn: Connection, keys: KeyRing) -> Iterator[bytes]:
+    for row_id, body, head in conn.execute("SELECT id, sealed_body, sealed_head FROM pipeline.callbacks"):
+        yield keys.unseal(body, place=f"callbacks.body/{row_id}")
+        yield keys.unseal(head, place=f"callbacks.head/{row_id}")
+    for row_id, sealed in conn.execute("SELECT id, sealed FROM pipeline.reports"):
+        yield keys.unseal_text(sealed, place=f"reports.sealed/{row_id}")
+    for (row_id,) in conn.execute("SELECT image_id FROM pipeline.image_blobs").fetchall():
+        [(sealed, _sha256)] = conn.execute(query("images", "get_blob"), {"id": row_id}).fetchall()
+        yield keys.unseal(sealed, place=f"image_blobs.sealed/{row_id}")
+
+
+@contextmanager
+def wal_is_removed(conn: Connection) -> Iterator[None]:
+    """As the runbook says: a checkpoint removes old segments instead of keeping them for later use."""
+    conn.execute("ALTER SYSTEM SET wal_recycle = off")
+    conn.execute("SELECT pg_reload_conf()")
+    yield
+    conn.execute("ALTER SYSTEM RESET wal_recycle")
+    conn.execute("SELECT pg_reload_conf()")
+
+
+@pytest.fixture
+def data_folder(conn: Connection) -> Path | None:
+    """Postgres's own files, where they are on this machine and may be read."""
+    [(folder,)] = conn.execute("SHOW data_directory").fetchall()
+    return Path(folder) if Path(folder, "PG_VERSION").exists() else None
