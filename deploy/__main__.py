@@ -27,6 +27,7 @@ COMMANDS: Mapping[str, str] = {
     "subscriptions": "Add, list and remove who gets events as signed webhooks.",
     "erase": "Delete a person's data, here and at Jumio.",
     "holds": "Place, list and release legal holds.",
+    "retention": "Delete what the policy keeps no longer.",
     "new-key": "Make a key for ENCRYPTION_KEYS.",
 }
 _DEVELOPMENT = {"demo", "up", "simulate"}

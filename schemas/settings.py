@@ -124,6 +124,7 @@ class Settings(TenantSettings):
     subscriber_private_cidrs: Networks = ()
     delivery_retry_seconds: Seconds = DELIVERY_RETRY_SECONDS
     event_stream: str = "jumio:events"
+    retention_file: Path | None = None
     worker_processes: int = Field(default=4, ge=1, le=256)
     log_format: Literal["auto", "json", "console"] = "auto"
 

@@ -711,6 +711,49 @@ LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
         OR upper(classifier) LIKE ANY (ARRAY['FACE%', 'LIVENESS%', '%SELFIE%'])
 $$;
 
+-- All that a policy speaks of, by class, with the moments from which it may count. What has lost its workflow, or never
+-- had one, has only the moment at which it came. An image, a body or a report that is gone is not here any more.
+CREATE VIEW pipeline.retained AS
+SELECT 'biometric_images' AS class, 'images' AS place, i.id, i.tenant, i.family, i.workflow_key, i.stored_at AS received,
+    c.decided, c.completed, c.relationship_ended, c.held
+FROM pipeline.images i JOIN pipeline.clocks c USING (tenant, family, workflow_key)
+WHERE i.state = 'stored' AND pipeline.is_biometric(i.category, i.classifier)
+UNION ALL
+SELECT 'document_images', 'images', i.id, i.tenant, i.family, i.workflow_key, i.stored_at, c.decided, c.completed,
+    c.relationship_ended, c.held
+FROM pipeline.images i JOIN pipeline.clocks c USING (tenant, family, workflow_key)
+WHERE i.state = 'stored' AND NOT pipeline.is_biometric(i.category, i.classifier)
+UNION ALL
+SELECT 'identities', 'identities', r.id, r.tenant, r.family, r.workflow_key, r.fetched_at, c.decided, c.completed,
+    c.relationship_ended, c.held
+FROM pipeline.identities JOIN pipeline.reports r ON r.id = report_id JOIN pipeline.clocks c USING (tenant, family, workflow_key)
+UNION ALL
+SELECT 'raw', 'reports', r.id, r.tenant, r.family, r.workflow_key, r.fetched_at, c.decided, c.completed,
+    c.relationship_ended, c.held
+FROM pipeline.reports r JOIN pipeline.clocks c USING (tenant, family, workflow_key)
+WHERE octet_length(r.sealed) > 0
+UNION ALL
+SELECT 'raw', 'callbacks', b.id, b.tenant, b.family, b.workflow_key, b.received_at,
+    CASE WHEN c.held IS NULL THEN b.received_at ELSE c.decided END,
+    CASE WHEN c.held IS NULL THEN b.received_at ELSE c.completed END,
+    CASE WHEN c.held IS NULL THEN b.received_at ELSE c.relationship_ended END,
+    coalesce(c.held, pipeline.is_held(b.tenant, b.workflow_key, b.account_id, NULL))
+FROM pipeline.callbacks b LEFT JOIN pipeline.clocks c
+    ON (c.tenant, c.family, c.workflow_key) = (b.tenant, b.family, b.workflow_key)
+WHERE b.state IN ('done', 'parked', 'refused') AND octet_length(b.sealed_body) > 0
+UNION ALL
+SELECT 'events', 'events', e.id, e.tenant, e.family, e.workflow_key, e.occurred_at,
+    CASE WHEN c.held IS NULL THEN e.occurred_at ELSE c.decided END,
+    CASE WHEN c.held IS NULL THEN e.occurred_at ELSE c.completed END,
+    CASE WHEN c.held IS NULL THEN e.occurred_at ELSE c.relationship_ended END, coalesce(c.held, false)
+FROM pipeline.events e LEFT JOIN pipeline.clocks c
+    ON (c.tenant, c.family, c.workflow_key) = (e.tenant, e.family, e.workflow_key)
+WHERE NOT EXISTS (SELECT FROM pipeline.deliveries d WHERE d.event_id = e.id AND d.state = 'pending')
+UNION ALL
+SELECT 'verdicts', 'workflows', NULL, c.tenant, c.family, c.workflow_key, c.received, c.decided, c.completed,
+    c.relationship_ended, c.held
+FROM pipeline.clocks c;
+
 -- What an erasure leaves: a certificate without a name, a number or a reference of the person.
 CREATE TABLE pipeline.erasures (
     id uuid PRIMARY KEY,
@@ -845,4 +888,4 @@ GRANT EXECUTE ON FUNCTION pipeline.tombstone TO jumio_worker, jumio_admin;
 GRANT EXECUTE ON FUNCTION pipeline.is_held, pipeline.is_biometric TO jumio_admin;
 GRANT ALL ON pipeline.relationship_ends, pipeline.holds, pipeline.erasures, pipeline.tombstones, pipeline.deletions
     TO jumio_admin;
-GRANT SELECT ON pipeline.clocks TO jumio_admin;
+GRANT SELECT ON pipeline.clocks, pipeline.retained TO jumio_admin;

@@ -1,0 +1,126 @@
+"""Deletes what a policy keeps no longer: counted first, refused where it is too much at once, in batches, audited."""
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+from psycopg import Connection
+from psycopg.types.json import Jsonb
+
+from deploy.erasure.rows import delete_rows, delete_workflow, forget_images, lock
+from deploy.retention.policy import Rule
+from workers import store
+
+# A transaction of a second or so: workers that wait for its rows hardly notice.
+_BATCH = 500
+# What is cleared of each kind of row, in order; the row itself stays where others refer to it.
+_CLEAR = {
+    "images": ("clear_images",),
+    "identities": ("clear_identities",),
+    "reports": ("clear_reports",),
+    "callbacks": ("clear_callbacks",),
+    "events": ("clear_deliveries", "clear_events"),
+}
+
+
+class RetentionError(Exception):
+    """Nothing was deleted; the text says why and what to do."""
+
+
+@dataclass(frozen=True)
+class Due:
+    """One class as it stands: how many rows there are, are due, and are due but on hold."""
+
+    rule: Rule
+    rows: int
+    due: int
+    held: int
+
+    @property
+    def share(self) -> float:
+        return self.due / self.rows if self.rows else 0.0
+
+
+def count_due(conn: Connection, rules: Sequence[Rule]) -> list[Due]:
+    """What a run would delete now."""
+    found = []
+    for rule in rules:
+        [row] = store.rows(conn, "retention", "count_due", _asked(rule))
+        found.append(Due(rule, **row))
+    return found
+
+
+def run(conn: Connection, rules: Sequence[Rule], *, most_share: float | None = None) -> dict[str, int]:
+    """Delete what is due, class by class: how many rows of each. Raises RetentionError before the first deletion."""
+    [answer] = store.rows(conn, "retention", "run_alone")
+    if not answer["alone"]:
+        raise RetentionError("another run is under way; wait for it")
+    try:
+        _refuse_too_much(count_due(conn, rules), most_share)
+        return {rule.name: sum(_batches(conn, rule)) for rule in rules}
+    finally:
+        store.rows(conn, "retention", "end_run")
+
+
+def _refuse_too_much(found: Sequence[Due], most_share: float | None) -> None:
+    """A clock that jumped, or a policy with a slip of the pen, would delete years at once."""
+    too_much = [
+        f"{each.rule.name}: {each.due} of {each.rows} rows are due ({each.share:.1%}); {allowed:.1%} may go in one run"
+        for each in found
+        if each.share > (allowed := each.rule.most_share if most_share is None else most_share)
+    ]
+    if too_much:
+        advice = (
+            "nothing was deleted; is the clock of Postgres right, and the policy? Then: --most-share with what you mean"
+        )
+        raise RetentionError("\n".join([*too_much, advice]))
+
+
+def _batches(conn: Connection, rule: Rule) -> Iterator[int]:
+    """Each in a transaction of its own, with its line in the audit trail."""
+    while True:
+        with conn.transaction():
+            store.rows(conn, "erasures", "keep_holds_still")
+            rows = store.rows(conn, "retention", "take_due", {**_asked(rule), "batch": _BATCH})
+            if not rows:
+                return
+            deleted = _delete(conn, rule, rows)
+            details = Jsonb({"class": rule.name, "keep": rule.keep, "clock": rule.clock, "rows": deleted})
+            values = {"action": "retention.ran", "tenant": None, "reason": "retention policy", "details": details}
+            store.rows(conn, "erasures", "append_audit", values)
+        if not deleted:
+            return
+        yield deleted
+
+
+def _delete(conn: Connection, rule: Rule, rows: Sequence[store.Row]) -> int:
+    if rule.name == "verdicts":
+        keys = sorted((row["workflow_key"], row["tenant"], row["family"]) for row in rows)
+        return sum(_delete_workflow(conn, rule, dict(zip(_KEY, key, strict=True))) for key in keys)
+    places: defaultdict[str, list[UUID]] = defaultdict(list)
+    for row in rows:
+        places[row["place"]].append(row["id"])
+    return sum(_clear(conn, place, ids) for place, ids in places.items())
+
+
+_KEY = ("workflow_key", "tenant", "family")
+
+
+def _delete_workflow(conn: Connection, rule: Rule, key: dict[str, str]) -> int:
+    lock(conn, "workflow", key["tenant"], key["workflow_key"])
+    [answer] = store.rows(conn, "retention", "is_due", {**_asked(rule), **key})
+    if not answer["exists"]:
+        return 0
+    delete_rows(conn, key)
+    return delete_workflow(conn, key)["workflows"]
+
+
+def _clear(conn: Connection, place: str, ids: Sequence[UUID]) -> int:
+    if place == "images":
+        forget_images(conn, ids)
+    return [store.change(conn, "retention", name, {"ids": list(ids)}) for name in _CLEAR[place]][-1]
+
+
+def _asked(rule: Rule) -> dict[str, str]:
+    return {"class": rule.name, "keep": rule.keep, "clock": rule.clock}
