@@ -28,6 +28,7 @@ COMMANDS: Mapping[str, str] = {
     "erase": "Delete a person's data, here and at Jumio.",
     "holds": "Place, list and release legal holds.",
     "retention": "Delete what the policy keeps no longer.",
+    "export": "Write all there is about one workflow into a signed file.",
     "new-key": "Make a key for ENCRYPTION_KEYS.",
 }
 _DEVELOPMENT = {"demo", "up", "simulate"}

@@ -125,6 +125,7 @@ class Settings(TenantSettings):
     delivery_retry_seconds: Seconds = DELIVERY_RETRY_SECONDS
     event_stream: str = "jumio:events"
     retention_file: Path | None = None
+    export_signing_key: SecretStr = SecretStr("")
     worker_processes: int = Field(default=4, ge=1, le=256)
     log_format: Literal["auto", "json", "console"] = "auto"
 
@@ -198,6 +199,7 @@ NEEDED_BY: Mapping[str, tuple[str, ...]] = {
     ),
     "operator": ("database_url",),
     "subscriptions": ("database_url", "encryption_keys"),
+    "exporter": ("database_url", "encryption_keys"),
     "eraser": ("database_url", "broker_url", "encryption_keys"),
 }
 # Which secret files of tenants a role opens, by how their names begin: the others need not be mounted where it runs.

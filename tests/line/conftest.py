@@ -31,14 +31,20 @@ def simulator() -> Iterator[Simulator]:
 
 
 @pytest.fixture
-def settings(simulator: Simulator, database_url: str, broker_url: str) -> Settings:
+def ring() -> str:
+    """The text of ENCRYPTION_KEYS, for commands that read the same rows."""
+    return KeyRing.generate()
+
+
+@pytest.fixture
+def settings(simulator: Simulator, database_url: str, broker_url: str, ring: str) -> Settings:
     return Settings.load(
         "worker",
         {
             **simulator.environment(),
             "DATABASE_URL": database_url,
             "BROKER_URL": broker_url,
-            "ENCRYPTION_KEYS": KeyRing.generate(),
+            "ENCRYPTION_KEYS": ring,
             "JUMIO_RETRY_SECONDS": "0,0,0,0",
             "JUMIO_RETRIEVAL_RATE": "1000/s",
             "DELIVERY_RETRY_SECONDS": "0,0",
