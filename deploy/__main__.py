@@ -29,6 +29,8 @@ COMMANDS: Mapping[str, str] = {
     "holds": "Place, list and release legal holds.",
     "retention": "Delete what the policy keeps no longer.",
     "export": "Write all there is about one workflow into a signed file.",
+    "roles": "Make logins of people and processes, rotate their passwords.",
+    "audit": "Verify the audit trail, and print its head to be kept elsewhere.",
     "new-key": "Make a key for ENCRYPTION_KEYS.",
 }
 _DEVELOPMENT = {"demo", "up", "simulate"}
@@ -73,6 +75,8 @@ def main() -> None:
         cli()
     except (SettingsError, KeyRingError, MigrationError) as error:
         click.echo(f"Error: {error}", err=True)
+    except psycopg.errors.InsufficientPrivilege as error:
+        click.echo(f"Error: DATABASE_URL's login may not do this: {error.diag.message_primary}", err=True)
     except psycopg.OperationalError as error:
         click.echo(f"Error: Postgres does not answer ({type(error).__name__}); check DATABASE_URL", err=True)
     sys.exit(1)

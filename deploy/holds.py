@@ -1,7 +1,6 @@
 """Legal holds: while one stands, neither retention nor an erasure deletes anything of its subject."""
 
 from psycopg import Connection
-from psycopg.types.json import Jsonb
 from uuid_utils.compat import uuid7
 
 from deploy.erasure.subject import Subject, SubjectError, require_reason
@@ -36,6 +35,5 @@ def list_all(conn: Connection) -> list[store.Row]:
 
 def _audit(conn: Connection, action: str, subject: Subject, hold_id: str, reason: str) -> None:
     # Not the subject: it may be a reference of the person, and this row is never deleted.
-    details = Jsonb({"hold": hold_id, "kind": subject.kind})
-    values = {"action": action, "tenant": subject.tenant, "reason": reason, "details": details}
-    store.rows(conn, "erasures", "append_audit", values)
+    details = {"hold": hold_id, "kind": subject.kind}
+    store.append_audit(conn, action, tenant=subject.tenant, reason=reason, details=details)

@@ -73,7 +73,11 @@ def add(
         "sealed_secret": keys.seal(signing.encode(), place=secret_place(subscription_id)),
     }
     try:
-        store.change(conn, "subscriptions", "insert_subscription", row)
+        with conn.transaction():
+            store.change(conn, "subscriptions", "insert_subscription", row)
+            # Not the whole URL: its path may be a secret.
+            told = {"change": "added", "subscription": str(subscription_id), "host": endpoint.host}
+            store.append_audit(conn, "subscription.changed", details=told)
     except UniqueViolation:
         raise SubscriptionError("this URL is subscribed already; remove it first to change it") from None
     return Added(subscription_id, signing, generated=secret is None)

@@ -1,6 +1,6 @@
 """Real Postgres and Valkey for every test, emptied between tests."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -15,6 +15,7 @@ from psycopg.conninfo import make_conninfo
 
 from deploy.embedded.services import ServiceUrls, embedded_services
 from deploy.migrate import migrate
+from deploy.roles import create
 from schemas.sealing import KeyRing
 from schemas.settings import inherited_environment
 
@@ -57,6 +58,23 @@ def conn(database_url: str) -> Iterator[Connection]:
         yield connection
 
 
+@pytest.fixture
+def login(conn: Connection, database_url: str) -> Iterator[Callable[[str], str]]:
+    """Makes a login that may do what one of our roles may; the address to log in with."""
+    made: list[str] = []
+
+    def make(part: str) -> str:
+        passwords: list[str] = []
+        name = f"{part}_{uuid4().hex[:8]}"
+        create(conn, name, part=part, keep=passwords.append)
+        made.append(name)
+        return make_conninfo(database_url, user=name, password=passwords[0])
+
+    yield make
+    for name in made:
+        conn.execute(f"DROP OWNED BY {name}; DROP ROLE {name}".encode())
+
+
 @pytest.fixture(scope="session")
 def keys() -> KeyRing:
     return KeyRing.parse(KeyRing.generate())
@@ -79,7 +97,7 @@ def empty(conn: Connection) -> None:
         "deletions", "tombstones", "erasures", "holds", "relationship_ends",
         "deliveries", "subscriptions", "events", "image_blobs", "images", "identities", "steps", "checks", "verdicts",
         "reports", "workflows", "callbacks", "tokens", "breakers", "drift", "source_lookups",
-        "source_addresses", "pulses",
+        "source_addresses", "pulses", "access_requests",
     ):  # fmt: skip
         conn.execute(f"DELETE FROM pipeline.{table}".encode())
     [(audited,)] = conn.execute("SELECT EXISTS (SELECT FROM pipeline.audit)").fetchall()

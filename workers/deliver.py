@@ -89,6 +89,8 @@ def end_subscription(conn: Connection, subscription_id: UUID, *, error: str) -> 
     with conn.transaction():
         if store.change(conn, "subscriptions", "remove_subscription", {"id": subscription_id}) == 0:
             return None
+        ended = {"change": "removed", "subscription": str(subscription_id)}
+        store.append_audit(conn, "subscription.changed", reason=error, details=ended)
         return store.change(conn, "deliveries", "cancel_deliveries", {"id": subscription_id, "error": error})
 
 

@@ -14,15 +14,15 @@ log = structlog.get_logger()
 def is_erased(conn: Connection, tenant: str, callback: Callback) -> bool:
     """Whether the workflow, or its whole account, was erased. One that is erased from now on is refused by Postgres."""
     [answer] = store.rows(conn, "erasures", "is_erased", _subject(tenant, callback))
-    return bool(answer["exists"])
+    return bool(answer["erased"])
 
 
 def drop_erased(conn: Connection, callback_id: UUID, tenant: str, callback: Callback) -> None:
     """Delete the callback, unless the erasure has; a repeat of this changes nothing."""
-    with conn.transaction():
-        if store.change(conn, "erasures", "drop_callback", {"id": callback_id}):
-            store.change(conn, "erasures", "count_hit", _subject(tenant, callback))
-            log.info("callback.erased")
+    values = {**_subject(tenant, callback), "callback_id": callback_id}
+    [answer] = store.rows(conn, "erasures", "drop_erased", values)
+    if answer["dropped"]:
+        log.info("callback.erased")
 
 
 def _subject(tenant: str, callback: Callback) -> dict[str, str]:

@@ -59,6 +59,7 @@ class Relay:
         self._name = f"relay@{socket.gethostname()}/{os.getpid()}"
         self._chores: list[tuple[float, Callable[[Connection], None]]] = [
             (_HOUSEKEEPING_SECONDS, self._judge_unverified),
+            (_HOUSEKEEPING_SECONDS, self._seal_audit),
             (_PULSE_SECONDS, self._pulse),
             (3600.0, self._tidy),
         ]
@@ -168,6 +169,10 @@ class Relay:
         }
         for row in store.rows(conn, "callbacks", "judge_unverified", values):
             log.info("callback.judged", callback_id=str(row["id"]), admitted=row["admitted"])
+
+    def _seal_audit(self, conn: Connection) -> None:
+        """Link what was committed since to the audit trail's chain; a backlog waits for the next turn."""
+        store.rows(conn, "audit", "seal_audit")
 
     def _tidy(self, conn: Connection) -> None:
         dropped = store.change(conn, "callbacks", "drop_old_refused", {"seconds": _REFUSED_SECONDS})

@@ -6,6 +6,7 @@ from uuid import UUID
 
 from psycopg import Connection
 from psycopg.rows import dict_row
+from psycopg.types.json import Jsonb
 
 from schemas.sql.queries import WorkTable, query, work_query
 
@@ -21,6 +22,24 @@ def rows(conn: Connection, table: str, name: str, values: Mapping[str, object] |
 def change(conn: Connection, table: str, name: str, values: Mapping[str, object] | None = None) -> int:
     """Run a named query that changes rows; how many."""
     return conn.execute(query(table, name), values).rowcount
+
+
+def append_audit(
+    conn: Connection,
+    action: str,
+    *,
+    tenant: str | None = None,
+    family: str | None = None,
+    workflow_key: str | None = None,
+    reason: str | None = None,
+    details: Mapping[str, object] | None = None,
+) -> int:
+    """Tell the audit trail, in the caller's transaction; the row's number. No personal data in `details`."""
+    about = {"tenant": tenant, "family": family, "workflow_key": workflow_key}
+    [row] = rows(
+        conn, "audit", "append_audit", {"action": action, **about, "reason": reason, "details": Jsonb(details or {})}
+    )
+    return int(row["number"])
 
 
 def lease(conn: Connection, table: WorkTable, *, seconds: float, batch: int) -> list[UUID]:

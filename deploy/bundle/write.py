@@ -11,7 +11,6 @@ from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from psycopg import Connection, IsolationLevel
-from psycopg.types.json import Jsonb
 
 from deploy.bundle.contents import File, read_evidence, timeline, write_evidence
 from deploy.bundle.summary import summary
@@ -64,8 +63,8 @@ def write_bundle(
             os.fsync(unfinished.fileno())
             with open(unfinished.name, "rb") as written:  # noqa: PTH123 - as its name is there
                 digest = hashlib.file_digest(written, "sha256").hexdigest()
-            details = Jsonb({"sha256": digest, "files": files, "absent": len(absent)})
-            store.rows(conn, "bundle", "append_audit", {**key, "reason": reason, "details": details})
+            details = {"sha256": digest, "files": files, "absent": len(absent)}
+            store.append_audit(conn, "bundle.exported", **key, reason=reason, details=details)
             os.link(unfinished.name, to)
     except OSError as error:
         raise BundleError(f"{to} cannot be written: {error.strerror}") from None

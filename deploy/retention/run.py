@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from psycopg import Connection
-from psycopg.types.json import Jsonb
 
 from deploy.erasure.rows import delete_rows, delete_workflow, forget_images, lock
 from deploy.retention.policy import Rule
@@ -86,9 +85,8 @@ def _batches(conn: Connection, rule: Rule) -> Iterator[int]:
             if not rows:
                 return
             deleted = _delete(conn, rule, rows)
-            details = Jsonb({"class": rule.name, "keep": rule.keep, "clock": rule.clock, "rows": deleted})
-            values = {"action": "retention.ran", "tenant": None, "reason": "retention policy", "details": details}
-            store.rows(conn, "erasures", "append_audit", values)
+            details = {**_asked(rule), "rows": deleted}
+            store.append_audit(conn, "retention.ran", reason="retention policy", details=details)
         if not deleted:
             return
         yield deleted

@@ -74,8 +74,3 @@ ORDER BY sequence;
 -- Who read or changed something of it.
 SELECT number, happened_at, who, application, action, reason, details FROM pipeline.audit
 WHERE tenant = %(tenant)s AND workflow_key = %(workflow_key)s ORDER BY number;
-
--- name: append_audit
-SELECT pipeline.append_audit(
-    'bundle.exported', %(tenant)s::text, %(family)s::text, %(workflow_key)s::text, %(reason)s::text, %(details)s::jsonb
-) AS number;

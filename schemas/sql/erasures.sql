@@ -1,22 +1,10 @@
 -- name: is_erased
-SELECT EXISTS (
-    SELECT FROM pipeline.tombstones WHERE digest IN (
-        pipeline.tombstone('workflow', %(tenant)s::text, %(workflow_key)s::text),
-        pipeline.tombstone('account', %(tenant)s::text, %(account_id)s::text)
-    )
-);
+SELECT pipeline.is_erased(%(tenant)s::text, %(workflow_key)s::text, %(account_id)s::text) AS erased;
 
--- name: drop_callback
-DELETE FROM pipeline.callbacks WHERE id = %(id)s;
-
--- name: count_hit
-UPDATE pipeline.tombstones SET hits = hits + 1, last_hit_at = now()
-WHERE digest = (
-    SELECT digest FROM pipeline.tombstones WHERE digest IN (
-        pipeline.tombstone('workflow', %(tenant)s::text, %(workflow_key)s::text),
-        pipeline.tombstone('account', %(tenant)s::text, %(account_id)s::text)
-    ) LIMIT 1
-);
+-- name: drop_erased
+SELECT pipeline.drop_erased(
+    %(callback_id)s::uuid, %(tenant)s::text, %(workflow_key)s::text, %(account_id)s::text
+) AS dropped;
 
 -- name: find_erasure
 -- The erasure that a subject has had already.
@@ -67,6 +55,9 @@ CROSS JOIN LATERAL unnest(
 ) AS word
 WHERE (report.tenant, report.family, report.workflow_key) = (%(tenant)s, %(family)s, %(workflow_key)s)
     AND word IS NOT NULL;
+
+-- name: delete_callback
+DELETE FROM pipeline.callbacks WHERE id = %(id)s;
 
 -- name: unread_callbacks
 -- Of which nobody knows yet, or ever, whom they are about.
@@ -158,11 +149,6 @@ ON CONFLICT (digest) DO NOTHING;
 -- Word of an erasure does not overtake what is being sent.
 UPDATE pipeline.deliveries SET next_attempt_at = %(not_before)s
 WHERE (tenant, family, workflow_key) = (%(tenant)s, %(family)s, %(workflow_key)s);
-
--- name: append_audit
-SELECT pipeline.append_audit(
-    %(action)s::text, %(tenant)s::text, NULL, NULL, %(reason)s::text, %(details)s::jsonb
-) AS number;
 
 -- name: spools
 -- What receivers hold in their spools, by their own word of the last two minutes.

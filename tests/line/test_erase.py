@@ -12,13 +12,17 @@ from typing import Any
 import psycopg
 import pytest
 import redis
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from psycopg import Connection
 
 from deploy import holds
+from deploy.bundle.write import find_family, write_bundle
 from deploy.erasure.erase import Erased, erase
 from deploy.erasure.rows import lock
 from deploy.erasure.scrub import scrub
 from deploy.erasure.subject import Kind, Subject, SubjectError
+from deploy.retention import run as retention
+from deploy.retention.policy import Rule, read_policy
 from deploy.simulator.mix import Family
 from deploy.simulator.run import Simulator
 from deploy.simulator.scenarios import Execution
@@ -29,6 +33,7 @@ from tests.line.test_steps import view
 from workers.jumio.breaker import FRESH_SECONDS
 
 NOW = datetime.now(UTC)
+EXAMPLE = Path(__file__).parents[2] / "deploy/retention.example.toml"
 FIRST, LAST, NUMBER, STREET = "CANARYFIRST-7F3A", "CANARYLAST-91BC", "CANARYNUMBER-55D0", "CANARYSTREET-E2"
 CLEAR = [FIRST, LAST, NUMBER, STREET]
 # What a certificate, a tombstone and the events that tell of it leave; and what the machinery writes anyway.
@@ -267,6 +272,35 @@ def test_a_delivery_under_way_leaves_nothing_on_the_stream(
     assert brought_back == [b"kyc.workflow.decided.v1"]
     assert overtaking == []
     assert [entry[b"type"] for entry in stream(hand)] == [b"kyc.subject.erased.v1"]
+
+
+def test_operator_and_worker_need_no_more_than_their_roles(
+    hand: Hand, simulator: Simulator, login: Callable[[str], str], tmp_path: Path
+) -> None:
+    person, other = simulator.create(2, outcomes=["passed"])
+    for each in (person, other):
+        hand.receive(each.callback(each.status, NOW))
+    hand.run_until_idle()
+    held, bundle = Subject("default", "workflow", person.key), tmp_path / "file.zip"
+    rules = [rule for rule in read_policy(EXAMPLE) if rule.clock != "relationship-ended"]
+
+    with psycopg.connect(login("jumio_admin"), autocommit=True) as operator:
+        holds.place(operator, held, reason="case 17")
+        holds.release(operator, held, reason="closed")
+        retention.run(operator, [*rules, Rule("verdicts", "9999 days", "received", 1.0)])
+        key = find_family(operator, "default", other.key, None)
+        signer = Ed25519PrivateKey.generate()
+        absent = write_bundle(operator, key, bundle, keys=hand.tools.settings.keys, signer=signer, reason="case 17")
+        erase_now(Hand(operator, hand.tools), "account", person.account_id)
+        left = scrub(operator)
+    with psycopg.connect(login("jumio_worker"), autocommit=True) as worker:
+        hand.receive(person.callback("ACQUIRED", NOW))
+        Hand(worker, hand.tools).run_until_idle()
+
+    assert [line.split(":")[0] for line in absent if "FACEMAP" not in line] == ["identities.json"]
+    assert "only their owner may rewrite them" in left[0]
+    assert (view(hand.conn, "erasures")[0]["late_callbacks"], simulator.stats.counts["delete_account"]) == (1, 1)
+    assert view(hand.conn, "erasures")[0]["elsewhere_pending"] == 0
 
 
 def test_every_table_with_a_workflow_in_it_is_emptied(conn: Connection) -> None:

@@ -130,6 +130,37 @@ LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
     SELECT sha256(convert_to(kind || '/' || tenant || '/' || subject, 'UTF8'))
 $$;
 
+CREATE FUNCTION pipeline.is_erased(tenant text, workflow_key text, account_id text) RETURNS boolean
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+    SELECT EXISTS (
+        SELECT FROM pipeline.tombstones t WHERE t.digest IN (
+            pipeline.tombstone('account', is_erased.tenant, is_erased.account_id),
+            pipeline.tombstone('workflow', is_erased.tenant, is_erased.workflow_key)
+        )
+    )
+$$;
+
+-- The worker deletes no callback but one of somebody who was erased. Whether this call did; then it is counted.
+CREATE FUNCTION pipeline.drop_erased(callback_id uuid, tenant text, workflow_key text, account_id text) RETURNS boolean
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    grave bytea := (
+        SELECT t.digest FROM pipeline.tombstones t WHERE t.digest IN (
+            pipeline.tombstone('account', drop_erased.tenant, drop_erased.account_id),
+            pipeline.tombstone('workflow', drop_erased.tenant, drop_erased.workflow_key)
+        ) LIMIT 1
+    );
+BEGIN
+    DELETE FROM pipeline.callbacks c
+    WHERE c.id = drop_erased.callback_id AND c.tenant = drop_erased.tenant AND grave IS NOT NULL;
+    IF NOT FOUND THEN
+        RETURN false;
+    END IF;
+    UPDATE pipeline.tombstones SET hits = hits + 1, last_hit_at = clock_timestamp() WHERE digest = grave;
+    RETURN true;
+END
+$$;
+
 -- Whoever writes a workflow for the first time waits for an erasure that is under way, and loses against it.
 CREATE FUNCTION pipeline.refuse_erased() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp AS $$
@@ -139,7 +170,7 @@ DECLARE
 BEGIN
     PERFORM pg_advisory_xact_lock_shared(hashtextextended(encode(account, 'hex'), 0));
     PERFORM pg_advisory_xact_lock_shared(hashtextextended(encode(workflow, 'hex'), 0));
-    IF EXISTS (SELECT FROM pipeline.tombstones t WHERE t.digest IN (account, workflow)) THEN
+    IF pipeline.is_erased(NEW.tenant, NEW.workflow_key, NEW.account_id) THEN
         RAISE EXCEPTION 'this subject was erased' USING ERRCODE = 'JPERA';
     END IF;
     RETURN NEW;
@@ -231,14 +262,22 @@ COMMENT ON COLUMN compliance.holds.placed_by IS 'The login that placed it.';
 COMMENT ON COLUMN compliance.holds.placed_at IS 'Since when it stands.';
 COMMENT ON COLUMN compliance.holds.released_at IS 'When it ended; empty while it stands.';
 
-GRANT SELECT ON compliance.erasures, compliance.holds TO compliance_auditor, jumio_admin;
+GRANT SELECT ON compliance.erasures TO compliance_auditor;
+-- Not whom a hold is about: it may be a reference of the person.
+GRANT SELECT (hold_id, tenant, kind, reason, placed_by, placed_at, released_at) ON compliance.holds
+    TO compliance_auditor;
 GRANT EXECUTE ON FUNCTION compliance.erasure_of
     TO compliance_analyst, compliance_investigator, compliance_auditor, jumio_admin;
-GRANT SELECT, UPDATE ON pipeline.tombstones, pipeline.deletions TO jumio_worker;
-GRANT SELECT, UPDATE ON pipeline.deletions TO jumio_relay;
-GRANT DELETE ON pipeline.callbacks TO jumio_worker;
-GRANT EXECUTE ON FUNCTION pipeline.tombstone TO jumio_worker, jumio_admin;
-GRANT EXECUTE ON FUNCTION pipeline.is_held, pipeline.is_biometric TO jumio_admin;
-GRANT ALL ON pipeline.relationship_ends, pipeline.holds, pipeline.erasures, pipeline.tombstones, pipeline.deletions
-    TO jumio_admin;
+-- The worker knows who was erased, drops what comes late, and asks Jumio to delete.
+GRANT EXECUTE ON FUNCTION pipeline.is_erased, pipeline.drop_erased TO jumio_worker;
+GRANT SELECT, UPDATE ON pipeline.deletions TO jumio_worker;
+GRANT SELECT (state, next_attempt_at) ON pipeline.deletions TO jumio_receiver;
+GRANT SELECT (id, state, next_attempt_at, leased_until, claimed_until), UPDATE (leased_until)
+    ON pipeline.deletions TO jumio_relay;
+-- The operator holds, erases, and tells of it.
+GRANT SELECT, INSERT, UPDATE, DELETE ON pipeline.holds, pipeline.relationship_ends TO jumio_admin;
+GRANT SELECT, INSERT ON pipeline.erasures, pipeline.tombstones TO jumio_admin;
+GRANT SELECT, INSERT, UPDATE ON pipeline.deletions TO jumio_admin;
+GRANT INSERT ON pipeline.events, pipeline.deliveries TO jumio_admin;
 GRANT SELECT ON pipeline.clocks, pipeline.retained TO jumio_admin;
+GRANT EXECUTE ON FUNCTION pipeline.tombstone, pipeline.is_held, pipeline.is_biometric TO jumio_admin;

@@ -1,0 +1,237 @@
+"""Who may do what: every grant in the catalog is in the table below, and everything in the schemas has a line."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import psycopg
+import pytest
+from psycopg import Connection
+
+# a: insert, r: select, w: update, d: delete, X: execute; with columns in brackets where it is not the whole.
+MASKED = {"compliance_analyst": "r", "compliance_investigator": "r", "jumio_admin": "r"}
+CALLED_BY_MASKED = {"compliance_analyst": "X", "compliance_investigator": "X", "jumio_admin": "X"}
+TRAIL = {"compliance_auditor": "r", "jumio_admin": "r"}
+GRANTS: dict[str, dict[str, str]] = {
+    "compliance.audit_trail": TRAIL,
+    "compliance.callbacks": MASKED,
+    "compliance.checks": MASKED,
+    "compliance.erasure_of()": CALLED_BY_MASKED | {"compliance_auditor": "X"},
+    "compliance.erasures": MASKED | {"compliance_auditor": "r"},
+    "compliance.events": MASKED,
+    "compliance.find_person()": {"compliance_investigator": "X"},
+    "compliance.holds": MASKED
+    | {"compliance_auditor": "r(hold_id kind placed_at placed_by reason released_at tenant)"},
+    "compliance.identities": MASKED,
+    "compliance.images": MASKED,
+    "compliance.reveal_identity()": {"compliance_investigator": "X"},
+    "compliance.steps": MASKED,
+    "compliance.verdicts": MASKED,
+    "compliance.workflows": MASKED,
+    "pipeline.access_requests": {},
+    "pipeline.append_audit()": {"jumio_worker": "X", "jumio_admin": "X"},
+    "pipeline.asked_digest()": {},
+    "pipeline.audit": TRAIL,
+    "pipeline.audit_digest()": {},
+    "pipeline.audit_links": TRAIL,
+    "pipeline.audit_unsealed": TRAIL,
+    "pipeline.births()": {},
+    "pipeline.breakers": {"jumio_worker": "a r w d", "jumio_admin": "r w d"},
+    "pipeline.callbacks": {
+        "jumio_receiver": "a r(bytes id next_attempt_at state)",
+        "jumio_relay": "r(claimed_until client_address id last_error leased_until next_attempt_at received_at "
+        "source_evidence state) w(finished_at last_error leased_until next_attempt_at source_evidence state) d",
+        "jumio_worker": "r w",
+        "jumio_admin": "r w d",
+    },
+    "pipeline.change_login()": {},
+    "pipeline.checks": {"jumio_worker": "a", "jumio_admin": "r d"},
+    "pipeline.clocks": {"jumio_admin": "r"},
+    "pipeline.committed_request()": {},
+    "pipeline.deletions": {
+        "jumio_receiver": "r(next_attempt_at state)",
+        "jumio_relay": "r(claimed_until id leased_until next_attempt_at state) w(leased_until)",
+        "jumio_worker": "r w",
+        "jumio_admin": "a r w",
+    },
+    "pipeline.deliveries": {
+        "jumio_receiver": "r(next_attempt_at state)",
+        "jumio_relay": "r(claimed_until destination family id leased_until next_attempt_at sequence state "
+        "subscription_id tenant workflow_key) w(leased_until)",
+        "jumio_worker": "a r w",
+        "jumio_admin": "a r w d",
+    },
+    "pipeline.drop_erased()": {"jumio_worker": "X"},
+    "pipeline.drift": {"jumio_worker": "a r w", "jumio_admin": "r d"},
+    "pipeline.erasures": {"jumio_admin": "a r"},
+    "pipeline.events": {"jumio_worker": "a r", "jumio_admin": "a r d"},
+    "pipeline.folded_name()": {"jumio_worker": "X"},
+    "pipeline.folded_number()": {"jumio_worker": "X"},
+    "pipeline.holds": {"jumio_admin": "a r w d"},
+    "pipeline.identities": {"jumio_worker": "a", "jumio_admin": "r(position report_id) d"},
+    "pipeline.image_blobs": {"jumio_worker": "a r w(sealed)", "jumio_admin": "r w d"},
+    "pipeline.images": {
+        "jumio_receiver": "r(next_attempt_at state)",
+        "jumio_relay": "r(claimed_until id leased_until next_attempt_at state) w(leased_until)",
+        "jumio_worker": "a r w",
+        "jumio_admin": "r w d",
+    },
+    "pipeline.is_biometric()": {"jumio_admin": "X"},
+    "pipeline.is_erased()": {"jumio_worker": "X"},
+    "pipeline.is_held()": {"jumio_admin": "X"},
+    "pipeline.masked()": CALLED_BY_MASKED,
+    "pipeline.masked_date()": CALLED_BY_MASKED,
+    "pipeline.migrations": {"PUBLIC": "r"},
+    "pipeline.noted()": {},
+    "pipeline.pulses": {
+        "jumio_receiver": "a r w",
+        "jumio_relay": "a r w d",
+        "jumio_worker": "a r w",
+        "jumio_admin": "r d",
+    },
+    "pipeline.refuse_change()": {},
+    "pipeline.refuse_erased()": {},
+    "pipeline.refuse_rewriting()": {},
+    "pipeline.relationship_ends": {"jumio_admin": "a r w d"},
+    "pipeline.reports": {"jumio_worker": "a r(digest id)", "jumio_admin": "r w d"},
+    "pipeline.require_reason()": {},
+    "pipeline.retained": {"jumio_admin": "r"},
+    "pipeline.seal_audit()": {"jumio_relay": "X", "jumio_admin": "X"},
+    "pipeline.search_person()": {},
+    "pipeline.source_addresses": {"jumio_receiver": "a r w d", "jumio_relay": "r", "jumio_admin": "r d"},
+    "pipeline.source_lookups": {"jumio_receiver": "a r w", "jumio_admin": "r d"},
+    "pipeline.steps": {"jumio_worker": "a", "jumio_admin": "r d"},
+    "pipeline.subscriptions": {"jumio_worker": "r w(removed_at)", "jumio_admin": "a r w d"},
+    "pipeline.tokens": {"jumio_worker": "a r w", "jumio_admin": "r w d"},
+    "pipeline.tombstone()": {"jumio_admin": "X"},
+    "pipeline.tombstones": {"jumio_admin": "a r"},
+    "pipeline.verdicts": {"jumio_worker": "a r", "jumio_admin": "r d"},
+    "pipeline.workflows": {"jumio_worker": "a r w", "jumio_admin": "r w d"},
+}
+IN_THE_CATALOG = b"""
+WITH object AS (
+    SELECT c.oid AS id, n.nspname || '.' || c.relname AS name, c.relowner AS owner,
+        coalesce(c.relacl, acldefault('r', c.relowner)) AS acl
+    FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+    WHERE n.nspname IN ('pipeline', 'compliance') AND c.relkind IN ('r', 'p', 'v', 'm', 'f')
+    UNION ALL
+    SELECT p.oid, n.nspname || '.' || p.proname || '()', p.proowner, coalesce(p.proacl, acldefault('f', p.proowner))
+    FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
+    WHERE n.nspname IN ('pipeline', 'compliance')
+        AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.objid = p.oid AND d.deptype = 'e')
+), granted AS (
+    SELECT id, a.grantee, a.privilege_type, NULL::text AS part FROM object, aclexplode(acl) a WHERE a.grantee <> owner
+    UNION ALL
+    SELECT id, a.grantee, a.privilege_type, t.attname FROM object
+    JOIN pg_attribute t ON t.attrelid = id AND name NOT LIKE '%()', aclexplode(t.attacl) a
+)
+SELECT name, CASE WHEN grantee = 0 THEN 'PUBLIC' ELSE grantee::regrole::text END, privilege_type,
+    string_agg(part, ' ' ORDER BY part)
+FROM object LEFT JOIN granted USING (id) GROUP BY 1, 2, 3
+"""
+LETTERS = {"INSERT": "a", "SELECT": "r", "UPDATE": "w", "DELETE": "d", "EXECUTE": "X"}
+
+REFUSED = [
+    ("jumio_receiver", "SELECT sealed_body FROM pipeline.callbacks"),
+    ("jumio_receiver", "SELECT * FROM pipeline.callbacks"),
+    ("jumio_receiver", "SELECT workflow_key FROM pipeline.callbacks"),
+    ("jumio_receiver", "UPDATE pipeline.callbacks SET state = 'done'"),
+    ("jumio_receiver", "DELETE FROM pipeline.callbacks"),
+    ("jumio_receiver", "SELECT * FROM compliance.callbacks"),
+    ("jumio_receiver", "SELECT * FROM pipeline.identities"),
+    ("jumio_receiver", "SELECT pipeline.append_audit('role.changed', NULL, NULL, NULL, NULL, NULL)"),
+    ("jumio_relay", "SELECT sealed_body FROM pipeline.callbacks"),
+    ("jumio_relay", "UPDATE pipeline.callbacks SET sealed_body = ''"),
+    ("jumio_relay", "SELECT url FROM pipeline.subscriptions"),
+    ("jumio_relay", "SELECT * FROM pipeline.workflows"),
+    ("jumio_worker", "SELECT first_name FROM pipeline.identities"),
+    ("jumio_worker", "DELETE FROM pipeline.callbacks"),
+    ("jumio_worker", "UPDATE pipeline.verdicts SET outcome = 'passed'"),
+    ("jumio_worker", "SELECT * FROM pipeline.audit"),
+    ("jumio_worker", "SELECT pipeline.seal_audit()"),
+    ("jumio_worker", "SELECT * FROM compliance.reveal_identity('t', 'k', 'a reason that is long enough')"),
+    ("jumio_admin", "SELECT first_name FROM pipeline.identities"),
+    ("jumio_admin", "SELECT name_folded FROM pipeline.identities"),
+    ("jumio_admin", "INSERT INTO pipeline.audit (who, action, details) VALUES ('x', 'role.changed', '{}')"),
+    ("jumio_admin", "UPDATE pipeline.audit SET who = 'x'"),
+    ("jumio_admin", "DELETE FROM pipeline.audit_links"),
+    ("jumio_admin", "DELETE FROM pipeline.audit_unsealed"),
+    ("jumio_admin", "TRUNCATE pipeline.audit"),
+    ("jumio_admin", "SELECT * FROM compliance.reveal_identity('t', 'k', 'a reason that is long enough')"),
+    ("compliance_analyst", "SELECT * FROM pipeline.identities"),
+    ("compliance_analyst", "SELECT * FROM compliance.audit_trail"),
+    ("compliance_analyst", "DELETE FROM compliance.callbacks"),
+    ("compliance_analyst", "SELECT * FROM compliance.find_person('a reason that is long enough', 'name')"),
+    ("compliance_investigator", "SELECT * FROM pipeline.identities"),
+    ("compliance_investigator", "SELECT * FROM compliance.audit_trail"),
+    ("compliance_investigator", "SELECT * FROM pipeline.access_requests"),
+    ("compliance_investigator", "SELECT pipeline.append_audit('role.changed', NULL, NULL, NULL, NULL, NULL)"),
+    ("compliance_auditor", "SELECT * FROM compliance.identities"),
+    ("compliance_auditor", "SELECT * FROM compliance.workflows"),
+    ("compliance_auditor", "SELECT * FROM pipeline.callbacks"),
+    ("compliance_auditor", "SELECT * FROM pipeline.access_requests"),
+    ("compliance_auditor", "DELETE FROM pipeline.audit"),
+]
+ALLOWED = [
+    ("jumio_receiver", "SELECT state, sum(bytes) FROM pipeline.callbacks GROUP BY state"),
+    ("jumio_relay", "SELECT pipeline.seal_audit()"),
+    ("jumio_worker", "SELECT pipeline.append_audit('image.read', 't', NULL, 'k', 'because', NULL)"),
+    ("jumio_admin", "SELECT pipeline.append_audit('hold.placed', 't', NULL, 'k', 'because', NULL)"),
+    ("jumio_admin", "DELETE FROM pipeline.identities WHERE report_id IS NULL"),
+    ("compliance_analyst", "SELECT * FROM compliance.identities, compliance.workflows, compliance.events"),
+    ("compliance_investigator", "SELECT * FROM compliance.reveal_identity('t', 'k', 'a reason that is long enough')"),
+    ("compliance_auditor", "SELECT * FROM compliance.audit_trail"),
+]
+
+
+def test_every_grant_is_in_the_table_and_every_object_has_a_line(conn: Connection) -> None:
+    found: dict[str, dict[str, list[str]]] = {}
+    for name, grantee, privilege, columns in conn.execute(IN_THE_CATALOG):
+        granted = found.setdefault(name, {})
+        if grantee is not None:
+            granted.setdefault(grantee, []).append(
+                LETTERS.get(privilege, privilege) + (f"({columns})" if columns else "")
+            )
+
+    in_order = {
+        name: {role: " ".join(sorted(held, key=lambda one: "arwdX".index(one[0]))) for role, held in granted.items()}
+        for name, granted in found.items()
+    }
+    assert in_order == GRANTS
+
+
+@pytest.mark.parametrize(("role", "statement"), REFUSED)
+def test_what_is_not_granted_is_refused(conn: Connection, role: str, statement: str) -> None:
+    with pytest.raises(psycopg.errors.InsufficientPrivilege), acting_as(conn, role):
+        conn.execute(statement.encode())
+
+
+@pytest.mark.parametrize(("role", "statement"), ALLOWED)
+def test_what_is_granted_works(conn: Connection, role: str, statement: str) -> None:
+    with acting_as(conn, role):
+        conn.execute(statement.encode())
+
+
+def test_a_login_becomes_no_other_role(login: Callable[[str], str]) -> None:
+    with psycopg.connect(login("compliance_analyst"), autocommit=True) as analyst:
+        for role in ("compliance_investigator", "jumio_admin", "jumio_worker", "pg_read_all_data", "pg_monitor"):
+            with pytest.raises(psycopg.errors.InsufficientPrivilege):
+                analyst.execute(f"SET ROLE {role}".encode())
+
+
+def test_a_view_that_a_later_migration_adds_is_for_analysts_and_a_function_for_nobody(conn: Connection) -> None:
+    with conn.transaction(force_rollback=True):
+        conn.execute(b"CREATE VIEW compliance.later AS SELECT 1 AS one")
+        conn.execute(b"CREATE FUNCTION compliance.later() RETURNS integer LANGUAGE sql AS 'SELECT 1'")
+        conn.execute(b"SET LOCAL ROLE compliance_analyst")
+
+        assert conn.execute(b"SELECT * FROM compliance.later").fetchall() == [(1,)]
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            conn.execute(b"SELECT compliance.later()")
+
+
+@contextmanager
+def acting_as(conn: Connection, role: str) -> Iterator[None]:
+    """Nothing of it stays."""
+    with conn.transaction(force_rollback=True):
+        conn.execute(f"SET LOCAL ROLE {role}".encode())
+        yield
