@@ -84,7 +84,7 @@ def _why_nothing(conn: Connection, subject: Subject) -> str:
     earlier = store.rows(conn, "erasures", "find_erasure", subject.values())
     if earlier:
         return f"erased already, {earlier[0]['erased_at']:%Y-%m-%d %H:%M}: certificate {earlier[0]['id']}"
-    return f"nothing is known of this {subject.kind} in tenant {subject.tenant}; look in compliance.workflows"
+    return f"nothing is known (any more) of this {subject.kind} in tenant {subject.tenant}; see compliance.workflows"
 
 
 def _refuse_held(conn: Connection, subject: Subject, found: _Found) -> None:
@@ -202,18 +202,3 @@ def _want(
 
 def _key(tenant: str, workflow: store.Row) -> dict[str, str]:
     return {"tenant": tenant, "family": workflow["family"], "workflow_key": workflow["workflow_key"]}
-
-
-def still_elsewhere(conn: Connection, erasure_id: UUID) -> list[str]:
-    """What the line has to do, and what is to come; each a line for the operator."""
-    places = {"jumio": "at Jumio", "stream": "on the event stream"}
-    lines = [
-        f"{row['rows']} deletions {places[row['place']]} are left to the line; the view compliance.erasures shows them"
-        for row in store.rows(conn, "deletions", "count_wanted", {"erasure_id": erasure_id})
-    ]
-    [spools] = store.rows(conn, "erasures", "spools")
-    if spools["waiting"]:
-        lines.append(f"{spools['waiting']} callbacks wait in spools; any of this person is dropped when it is drained")
-    if spools["damaged"]:
-        lines.append(f"{spools['damaged']} files of damaged spool lines are not searched; the runbook says how (Spool)")
-    return lines

@@ -27,7 +27,7 @@ def scrub(conn: Connection) -> list[str]:
     except psycopg.errors.InsufficientPrivilege:
         left.append("this login may neither switch WAL segments nor checkpoint: both come by themselves in time")
     left.append(
-        "old WAL segments hold what was written until Postgres overwrites or removes them (wal_recycle = off removes "
-        "them at a checkpoint); WAL archives, replicas, backups and the blocks of deleted files are yours to age out"
+        "old WAL segments hold what was written until Postgres overwrites them, or removes them where wal_recycle was "
+        "off before; WAL archives, replicas, backups and the blocks of deleted files are yours to age out"
     )
     return left

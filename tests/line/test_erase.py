@@ -12,11 +12,13 @@ from typing import Any
 import psycopg
 import pytest
 import redis
+from click.testing import CliRunner, Result
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from psycopg import Connection
 
 from deploy import holds
 from deploy.bundle.write import find_family, write_bundle
+from deploy.commands.erase import command
 from deploy.erasure.erase import Erased, erase
 from deploy.erasure.rows import lock
 from deploy.erasure.scrub import scrub
@@ -27,6 +29,7 @@ from deploy.simulator.mix import Family
 from deploy.simulator.run import Simulator
 from deploy.simulator.scenarios import Execution
 from schemas.sealing import KeyRing
+from schemas.settings import Settings
 from schemas.sql.queries import query
 from tests.line.conftest import Hand
 from tests.line.test_steps import view
@@ -205,6 +208,40 @@ def test_who_is_not_known_or_erased_already_is_said_so(hand: Hand, simulator: Si
     erased = erase_now(hand, "workflow", person.key)
     with pytest.raises(SubjectError, match=f"certificate {erased.id}"):
         erase_now(hand, "workflow", person.key)
+
+
+def test_the_command_says_what_it_did_and_what_is_to_come(
+    hand: Hand, simulator: Simulator, settings: Settings, ring: str
+) -> None:
+    person = arrived(hand, simulator)
+    environment = {
+        "DATABASE_URL": settings.database_url.get_secret_value(),
+        "BROKER_URL": settings.broker_url.get_secret_value(),
+        "ENCRYPTION_KEYS": ring,
+    }
+    hand.conn.execute(
+        "INSERT INTO pipeline.pulses (process, role, spooled_rows, damaged_files) VALUES ('r', 'receiver', 3, 1)"
+    )
+
+    def run(*arguments: str) -> Result:
+        return CliRunner().invoke(command, arguments, env=environment)
+
+    unreasoned = run("--workflow", person.key)
+    erased = run("--workflow", person.key, "--reason", "request 4711", "--wait", "0")
+    again = run("--workflow", person.key, "--reason", "request 4711")
+
+    assert (unreasoned.exit_code, erased.exit_code, again.exit_code) == (1, 0, 1)
+    assert "say why with --reason" in unreasoned.output
+    for says in (
+        "erased; certificate",
+        "workflows: 1",
+        "left to the line: 1 at Jumio, 1 on the event stream",
+        "3 callbacks wait",
+        "1 files of damaged",
+    ):
+        assert says in erased.output
+    assert "erased already" in again.output
+    assert run("--reason", "whom?").exit_code == 2
 
 
 def test_a_fetch_that_is_under_way_brings_nothing_back(hand: Hand, simulator: Simulator, database_url: str) -> None:
