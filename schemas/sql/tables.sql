@@ -1,6 +1,6 @@
 -- The schema as it stands; a test proves that the migrations make the same.
 --
--- Every table with work in it (callbacks, images, deliveries) has the same columns: state, attempts, next_attempt_at,
+-- Every table with work in it (callbacks, images, deliveries, deletions) has the same columns: state, attempts, next_attempt_at,
 -- leased_until (a relay has sent its task), claimed_until (a worker is at it), last_error (`code: what happened`).
 -- attempts only counts up, so that it names one attempt for ever; those that were no fault of the row are forgiven.
 
