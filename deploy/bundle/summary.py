@@ -113,7 +113,7 @@ def _row(cells: Sequence[object], *, first: str) -> str:
 
 
 def _text(value: object) -> str:
-    return "" if value is None else _moment(value) if isinstance(value, datetime) else escape(str(value))
+    return "" if value in (None, [], {}) else _moment(value) if isinstance(value, datetime) else escape(str(value))
 
 
 def _moment(at: datetime) -> str:
