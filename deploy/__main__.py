@@ -76,6 +76,7 @@ def main() -> None:
     except (SettingsError, KeyRingError, MigrationError) as error:
         click.echo(f"Error: {error}", err=True)
     except psycopg.errors.InsufficientPrivilege as error:
+        # Names of tables and functions only.
         click.echo(f"Error: DATABASE_URL's login may not do this: {error.diag.message_primary}", err=True)
     except psycopg.OperationalError as error:
         click.echo(f"Error: Postgres does not answer ({type(error).__name__}); check DATABASE_URL", err=True)

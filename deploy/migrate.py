@@ -7,7 +7,7 @@ from typing import LiteralString
 
 import structlog
 from psycopg import Connection
-from psycopg.errors import LockNotAvailable, UndefinedTable
+from psycopg.errors import InsufficientPrivilege, LockNotAvailable, RaiseException, UndefinedTable
 
 log = structlog.get_logger()
 
@@ -113,7 +113,11 @@ def _check(done: dict[int, str], known: list[Migration]) -> dict[int, str]:
 
 
 def _apply(conn: Connection, migration: Migration) -> None:
-    conn.execute(migration.sql)
+    try:
+        conn.execute(migration.sql)
+    except (InsufficientPrivilege, RaiseException) as error:
+        told = [migration.name, error.diag.message_primary, error.diag.message_hint]
+        raise MigrationError(": ".join(text for text in told if text)) from error
     conn.execute(
         "INSERT INTO pipeline.migrations (version, name, checksum) VALUES (%s, %s, %s)",
         [migration.version, migration.name, migration.checksum],

@@ -587,8 +587,9 @@ $$;
 COMMENT ON FUNCTION pipeline.append_audit IS
     'Adds a row to the audit trail in the caller''s transaction and returns its number; notes by itself who, when and from where.';
 
--- Links what was committed since, oldest number first; how many rows. The lock is one that no analyst can take.
-CREATE FUNCTION pipeline.seal_audit(most integer DEFAULT 10000) RETURNS integer LANGUAGE plpgsql SECURITY DEFINER
+-- Links what was committed since, the lowest number first; how many rows. None while somebody else does it, or vacuums: the
+-- next turn will. The lock is one that nobody without rights to the table can take.
+CREATE FUNCTION pipeline.seal_audit(most integer DEFAULT 5000) RETURNS integer LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     entry record;
@@ -597,7 +598,11 @@ DECLARE
     sealed timestamptz;
     count integer := 0;
 BEGIN
-    LOCK TABLE pipeline.audit_links IN SHARE UPDATE EXCLUSIVE MODE;
+    BEGIN
+        LOCK TABLE pipeline.audit_links IN SHARE UPDATE EXCLUSIVE MODE NOWAIT;
+    EXCEPTION
+        WHEN lock_not_available THEN RETURN 0;
+    END;
     SELECT l.position, l.link INTO place, head FROM pipeline.audit_links l ORDER BY l.position DESC LIMIT 1;
     place := coalesce(place, 0);
     head := coalesce(head, sha256(''));

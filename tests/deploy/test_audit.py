@@ -1,6 +1,7 @@
 """The audit trail: rows are only added, nobody waits for anybody, and whatever is done to it is found and named."""
 
 import re
+import threading
 import time
 from collections.abc import Callable
 from ipaddress import ip_address
@@ -228,6 +229,32 @@ def test_a_transaction_that_stays_open_keeps_nobody_waiting_and_is_sealed_when_i
     assert read_head(conn).position == 4
     assert numbers_by_position(conn)[1:] == [*early, late]
     assert verify(conn).wrong == []
+
+
+def test_of_many_that_seal_at_once_one_does_and_the_chain_is_whole(conn: Connection, database_url: str) -> None:
+    def write_and_seal() -> None:
+        with psycopg.connect(database_url, autocommit=True) as writer:
+            for _ in range(20):
+                append_audit(writer, "image.read")
+                writer.execute(b"SELECT pipeline.seal_audit(3)")
+
+    threads = [threading.Thread(target=write_and_seal) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert read_head(conn).position == 80
+    assert verify(conn) == Verification(head=read_head(conn))
+
+
+def test_who_holds_the_chain_keeps_no_relay_waiting(trail: Connection, database_url: str) -> None:
+    append_audit(trail, "hold.placed")
+    with psycopg.connect(database_url) as vacuum:
+        vacuum.execute(b"LOCK TABLE pipeline.audit_links IN SHARE UPDATE EXCLUSIVE MODE")
+
+        assert trail.execute(b"SELECT pipeline.seal_audit()").fetchone() == (0,)
+    assert trail.execute(b"SELECT pipeline.seal_audit()").fetchone() == (1,)
 
 
 def test_an_analyst_cannot_keep_anyone_from_sealing(trail: Connection, login: Callable[[str], str]) -> None:

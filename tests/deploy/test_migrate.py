@@ -18,6 +18,7 @@ from deploy.embedded.wheels import postgres_programs
 from deploy.migrate import Migration, MigrationError, known_migrations, migrate, require_current
 
 New = Callable[[], str]
+Owner = Callable[[str, str], str]
 
 
 @pytest.fixture
@@ -36,6 +37,28 @@ def new_database(database_url: str) -> Iterator[New]:
     with psycopg.connect(database_url, autocommit=True) as conn:
         for name in made:
             conn.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())
+
+
+@pytest.fixture
+def owner(database_url: str) -> Iterator[Owner]:
+    """Gives a database to a login of its own, without rights but those that are said."""
+    made = []
+
+    def make(rights: str, url: str) -> str:
+        name, database = f"owner_{uuid4().hex[:8]}", conninfo_to_dict(url)["dbname"]
+        made.append((name, url))
+        with psycopg.connect(database_url, autocommit=True) as conn:
+            conn.execute(f"CREATE ROLE {name} LOGIN {rights} PASSWORD 'x'".encode())
+            conn.execute(f"ALTER DATABASE {database} OWNER TO {name}".encode())
+        return make_conninfo(url, user=name, password="x")
+
+    yield make
+    with psycopg.connect(database_url, autocommit=True) as conn:
+        for name, url in made:
+            conn.execute(f"ALTER DATABASE {conninfo_to_dict(url)['dbname']} OWNER TO CURRENT_USER".encode())
+            with psycopg.connect(url, autocommit=True) as inside:
+                inside.execute(f"DROP OWNED BY {name} CASCADE".encode())
+            conn.execute(f"DROP ROLE {name}".encode())
 
 
 def test_migrating_twice_applies_everything_once(new_database: New) -> None:
@@ -108,6 +131,27 @@ def test_of_two_migrators_at_once_one_applies(new_database: New) -> None:
         thread.join()
 
     assert sorted(name for names in applied for name in names) == [each.name for each in known_migrations()]
+
+
+def test_an_owner_who_is_no_superuser_migrates(new_database: New, owner: Owner) -> None:
+    with opened(owner("CREATEROLE", new_database())) as conn:
+        migrate(conn)
+
+        require_current(conn)
+        assert conn.execute("SELECT count(*) FROM compliance.identities").fetchone() == (0,)
+
+
+def test_an_owner_who_may_not_create_roles_is_told_what_to_do(new_database: New, owner: Owner) -> None:
+    missing = f"jumio_receiver_{uuid4().hex[:8]}"
+    *before, last = known_migrations()[:4]
+    needs = Migration(last.version, last.name, last.sql.replace(b"jumio_receiver", missing.encode()))
+    with opened(owner("NOCREATEROLE", new_database())) as conn:
+        with pytest.raises(
+            MigrationError, match=f"role {missing} is missing.*As a superuser: ALTER ROLE .* CREATEROLE"
+        ):
+            migrate(conn, [*before, needs])
+
+        assert conn.execute("SELECT to_regclass('pipeline.audit')").fetchone() == (None,)
 
 
 @contextmanager
