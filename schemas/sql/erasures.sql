@@ -27,19 +27,27 @@ SELECT DISTINCT account_id FROM pipeline.workflows
 WHERE tenant = %(tenant)s AND user_reference = %(subject)s AND account_id <> '' ORDER BY account_id;
 
 -- name: find_workflows
--- By key, account or reference; also those of which there is no more than a callback.
+-- By key, account or reference, each from its index; also those of which there is no more than a callback.
 SELECT family, workflow_key, max(account_id) AS account_id, max(user_reference) AS user_reference,
     bool_or(recorded) AS recorded
 FROM (
     SELECT family, workflow_key, account_id, user_reference, true AS recorded FROM pipeline.workflows
-    WHERE tenant = %(tenant)s AND (
-        family IN ('kyx', 'netverify', 'authentication', 'document') AND workflow_key = %(workflow_key)s::text
-        OR account_id = ANY(%(accounts)s::text[]) OR user_reference = %(user_reference)s::text
-    )
+    WHERE family IN ('kyx', 'netverify', 'authentication', 'document') AND tenant = %(tenant)s
+        AND workflow_key = %(workflow_key)s::text
+    UNION ALL
+    SELECT family, workflow_key, account_id, user_reference, true FROM pipeline.workflows
+    WHERE tenant = %(tenant)s AND account_id = ANY(%(accounts)s::text[])
+    UNION ALL
+    SELECT family, workflow_key, account_id, user_reference, true FROM pipeline.workflows
+    WHERE tenant = %(tenant)s AND user_reference = %(user_reference)s::text
     UNION ALL
     SELECT family, workflow_key, coalesce(account_id, ''), NULL, false FROM pipeline.callbacks
-    WHERE tenant = %(tenant)s AND workflow_key IS NOT NULL
-        AND (workflow_key = %(workflow_key)s::text OR account_id = ANY(%(accounts)s::text[]))
+    WHERE tenant = %(tenant)s AND workflow_key = %(workflow_key)s::text
+    UNION ALL
+    -- The one that reads the whole table, once for each person.
+    SELECT family, workflow_key, coalesce(account_id, ''), NULL, false FROM pipeline.callbacks
+    WHERE tenant = %(tenant)s AND workflow_key IS NOT NULL AND account_id = ANY(%(accounts)s::text[])
+        AND cardinality(%(accounts)s::text[]) > 0
 ) found
 GROUP BY family, workflow_key ORDER BY workflow_key, family;
 

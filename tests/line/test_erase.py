@@ -1,14 +1,12 @@
 """An erased person: nothing of them is left or comes back, and nobody else misses anything."""
 
-import hashlib
-import subprocess
+import asyncio
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import psycopg
 import pytest
@@ -16,12 +14,11 @@ import redis
 from click.testing import CliRunner, Result
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from psycopg import Connection
-from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from uuid_utils.compat import uuid7
 
 from deploy import holds
 from deploy.bundle.write import find_family, write_bundle
 from deploy.commands.erase import command
-from deploy.embedded.wheels import postgres_programs
 from deploy.erasure.erase import Erased, erase
 from deploy.erasure.rows import lock
 from deploy.erasure.scrub import scrub
@@ -31,9 +28,14 @@ from deploy.retention.policy import Rule, read_policy
 from deploy.simulator.mix import Family
 from deploy.simulator.run import Simulator
 from deploy.simulator.scenarios import Execution
-from schemas.sealing import KeyRing
-from schemas.settings import Settings, inherited_environment
-from schemas.sql.queries import query
+from receiver.arrival import Arrival
+from receiver.metrics import Metrics
+from receiver.spool.drain import Drain
+from receiver.spool.line import write_line
+from receiver.spool.segment import Segment
+from receiver.spool.spool import Spool
+from schemas.settings import Settings
+from tests.line.byte_search import LEFT, everything, files, fingerprints, missing, rows, stream
 from tests.line.conftest import Hand
 from tests.line.test_steps import view
 from workers.jumio.breaker import FRESH_SECONDS
@@ -42,8 +44,6 @@ NOW = datetime.now(UTC)
 EXAMPLE = Path(__file__).parents[2] / "deploy/retention.example.toml"
 FIRST, LAST, NUMBER, STREET = "CANARYFIRST-7F3A", "CANARYLAST-91BC", "CANARYNUMBER-55D0", "CANARYSTREET-E2"
 CLEAR = [FIRST, LAST, NUMBER, STREET]
-# What a certificate, a tombstone and the events that tell of it leave; and what the machinery writes anyway.
-LEFT = ("erasures", "tombstones", "deletions", "audit", "audit_unsealed", "audit_links")
 
 
 def test_nothing_of_an_erased_person_is_found_and_nobody_else_misses_anything(
@@ -58,21 +58,21 @@ def test_nothing_of_an_erased_person_is_found_and_nobody_else_misses_anything(
         "ON i.id = b.image_id WHERE workflow_key = %s", [person.key])]  # fmt: skip
     hand.conn.execute("ANALYZE")
     needles = [each.encode() for each in (*CLEAR, person.user_reference, person.account_id)]
-    assert all(each in everything(hand, data_folder) for each in needles)
+    assert missing(needles, everything(hand, data_folder)) == []
     before = fingerprints(hand.conn, but=person.key)
 
     erased = erase_now(hand, "workflow", person.key)
     hand.run_until_idle()
     # What a search of files is worth: rows that are deleted are in them until they are rewritten.
     if data_folder:
-        assert [each for each in CLEAR[:3] if each.encode() not in files(data_folder)] == []
+        assert missing([each.encode() for each in CLEAR[:3]], files(data_folder)) == []
     with wal_is_removed(hand.conn):
         scrub(hand.conn)
 
     found = everything(hand, data_folder)
-    assert [each for each in needles if each in found] == []
+    assert missing(needles, found) == needles
     assert len(sealed) == person.expectation.images
-    assert not [each for each in sealed if each[:64] in found]
+    assert missing([each[:64] for each in sealed], found) == [each[:64] for each in sealed]
     assert fingerprints(hand.conn, but=person.key) == before
     assert not rows(hand.conn, "SELECT FROM pipeline.callbacks WHERE id = %s", unreadable)
     assert erased.rows["workflows"] == 1
@@ -152,6 +152,37 @@ def test_a_late_callback_is_dropped_counted_and_asked_nothing_about(hand: Hand, 
     assert len(simulator.stats.asked) == asked
     assert view(hand.conn, "workflows") == view(hand.conn, "callbacks") == []
     assert view(hand.conn, "erasures")[0]["late_callbacks"] == 3
+
+
+def test_what_waits_in_a_spool_does_not_bring_anybody_back(
+    hand: Hand, simulator: Simulator, database_url: str, tmp_path: Path
+) -> None:
+    person = arrived(hand, simulator)
+    callback_id = uuid7()
+    arrival = Arrival(callback_id, "default", NOW, None, None, {}, person.callback(person.status, NOW), b"{}")
+    segment = Segment.create(tmp_path / "spool")
+    segment.append([write_line(arrival.sealed(hand.tools.settings.keys))])
+    segment.close()
+    erase_now(hand, "workflow", person.key)
+
+    asyncio.run(drained(database_url, tmp_path / "spool"))
+    came = rows(hand.conn, "SELECT id FROM pipeline.callbacks")
+    hand.run_until_idle()
+
+    assert came == [(callback_id,)]
+    assert view(hand.conn, "callbacks") == view(hand.conn, "workflows") == list((tmp_path / "spool").iterdir()) == []
+    assert view(hand.conn, "erasures")[0]["late_callbacks"] == 1
+
+
+async def drained(database_url: str, folder: Path) -> None:
+    """As a receiver does it, until its folder is empty."""
+    metrics = Metrics()
+    drain = Drain(database_url, Spool(folder, metrics=metrics), away=lambda: False, metrics=metrics)
+    await drain.open()
+    async with asyncio.timeout(10):
+        while await asyncio.to_thread(lambda: list(folder.iterdir())):  # noqa: ASYNC110 - nothing tells of it
+            await asyncio.sleep(0.05)
+    await drain.close()
 
 
 def test_jumio_is_asked_again_when_it_is_back(hand: Hand, simulator: Simulator) -> None:
@@ -405,78 +436,6 @@ def wait_for(conn: Connection, statement: str) -> None:
     while not conn.execute(statement.encode()).fetchall():
         assert time.monotonic() < deadline
         time.sleep(0.01)
-
-
-def rows(conn: Connection, statement: str, *values: object) -> list[tuple[Any, ...]]:
-    return conn.execute(statement.encode(), values).fetchall()
-
-
-def stream(hand: Hand) -> list[dict[bytes, bytes]]:
-    settings = hand.tools.settings
-    with redis.Redis.from_url(settings.broker_url.get_secret_value()) as broker:
-        found: Any = broker.xrange(settings.event_stream)
-    return [fields for _, fields in found]
-
-
-def tables(conn: Connection) -> list[str]:
-    return [row[0] for row in conn.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'pipeline' ORDER BY 1")]
-
-
-def fingerprints(conn: Connection, but: str = "") -> dict[str, str]:
-    """A hash of all rows of each table, those about one workflow left out."""
-    found = {}
-    for table in set(tables(conn)) - set(LEFT):
-        lines = sorted(str(row) for row in conn.execute(f"SELECT * FROM pipeline.{table}".encode()))
-        own = report_ids(conn, but)
-        kept = [line for line in lines if not but or not any(each in line for each in (but, *own))]
-        found[table] = hashlib.sha256("\n".join(kept).encode()).hexdigest()
-    return found
-
-
-_SEEN: set[str] = set()
-
-
-def report_ids(conn: Connection, key: str) -> set[str]:
-    """Of reports, images and events of a workflow, also of those that are gone by now; and of what it parked."""
-    for statement in (
-        "SELECT id::text FROM pipeline.reports WHERE workflow_key = %s",
-        "SELECT id::text FROM pipeline.images WHERE workflow_key = %s",
-        "SELECT id::text FROM pipeline.callbacks WHERE workflow_key IS NULL AND %s <> ''",
-    ):
-        _SEEN.update(row[0] for row in rows(conn, statement, key))
-    return _SEEN
-
-
-def everything(hand: Hand, data_folder: Path | None) -> bytes:
-    """The files of Postgres, a dump, the stream, and all that the keys open."""
-    hand.conn.execute("CHECKPOINT")
-    parts = [files(data_folder)] if data_folder else []
-    parts.append(dump(hand.tools.settings.database_url.get_secret_value()))
-    parts += [value for entry in stream(hand) for value in entry.values()]
-    return b"\n".join([*parts, *opened(hand.conn, hand.tools.settings.keys)])
-
-
-def dump(url: str) -> bytes:
-    """By Postgres's own tool, with all data."""
-    parts = conninfo_to_dict(url)
-    environment = {**inherited_environment(), "PGPASSWORD": str(parts.pop("password"))}
-    command = [postgres_programs(None) / "pg_dump", make_conninfo("", **parts)]
-    return subprocess.run(command, env=environment, capture_output=True, check=True).stdout
-
-
-def files(folder: Path) -> bytes:
-    return b"\n".join(path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file())
-
-
-def opened(conn: Connection, keys: KeyRing) -> Iterator[bytes]:
-    for row_id, body, head in conn.execute("SELECT id, sealed_body, sealed_head FROM pipeline.callbacks"):
-        yield keys.unseal(body, place=f"callbacks.body/{row_id}")
-        yield keys.unseal(head, place=f"callbacks.head/{row_id}")
-    for row_id, sealed in conn.execute("SELECT id, sealed FROM pipeline.reports"):
-        yield keys.unseal_text(sealed, place=f"reports.sealed/{row_id}")
-    for (row_id,) in conn.execute("SELECT image_id FROM pipeline.image_blobs").fetchall():
-        [(sealed, _sha256)] = conn.execute(query("images", "get_blob"), {"id": row_id}).fetchall()
-        yield keys.unseal(sealed, place=f"image_blobs.sealed/{row_id}")
 
 
 @contextmanager
