@@ -301,6 +301,7 @@ def test_a_fetch_that_is_under_way_brings_nothing_back(hand: Hand, simulator: Si
 def test_images_under_way_bring_nothing_back(hand: Hand, simulator: Simulator, database_url: str) -> None:
     person = planted(simulator)
     hand.work("callbacks", hand.receive(person.callback(person.status, NOW))).run(hand.conn)
+    simulator.faults.slow_seconds = 1.0
     simulator.faults.give(person.key, "slow")
     image_id = hand.due("images")[0]
 
@@ -328,9 +329,8 @@ def test_a_delivery_under_way_leaves_nothing_on_the_stream(
     with redis.Redis.from_url(broker_url) as broker:
         broker.client_pause(20_000, all=False)
         worker = under_way(lambda conn: hand.work("deliveries", delivery_id).run(conn), database_url)
-        wait_for(hand.conn, "SELECT FROM pipeline.deliveries WHERE claimed_until IS NOT NULL")
         # Claimed, and on its way into a stream that takes nothing for the moment.
-        time.sleep(0.2)
+        until(lambda: any("b" in client["flags"] for client in broker.client_list()))
         erase_now(hand, "workflow", person.key)
         broker.client_unpause()
         worker.join()
@@ -432,8 +432,12 @@ def under_way(step: Callable[[Connection], None], database_url: str) -> threadin
 
 
 def wait_for(conn: Connection, statement: str) -> None:
+    until(lambda: bool(conn.execute(statement.encode()).fetchall()))
+
+
+def until(holds: Callable[[], bool]) -> None:
     deadline = time.monotonic() + 10
-    while not conn.execute(statement.encode()).fetchall():
+    while not holds():
         assert time.monotonic() < deadline
         time.sleep(0.01)
 
