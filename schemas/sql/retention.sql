@@ -45,8 +45,8 @@ SELECT id, store FROM pipeline.images WHERE id = ANY(%(ids)s) AND state = 'store
 
 -- name: clear_images
 UPDATE pipeline.images
-SET state = 'deleted', sha256 = NULL, stored_at = NULL, store = NULL, blob_key = NULL, key_id = NULL,
-    last_error = 'retention: kept as long as the policy says'
+SET state = 'deleted', finished_at = now(), sha256 = NULL, stored_at = NULL, store = NULL, blob_key = NULL,
+    key_id = NULL, last_error = 'retention: kept as long as the policy says'
 WHERE id = ANY(%(ids)s) AND state = 'stored';
 
 -- name: clear_identities

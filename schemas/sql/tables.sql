@@ -541,7 +541,7 @@ COMMENT ON COLUMN compliance.images.stored_at IS 'When it was stored here.';
 COMMENT ON COLUMN compliance.images.flag IS 'Set where the bytes are neither JPEG nor PNG: what is odd about them.';
 COMMENT ON COLUMN compliance.images.reason IS 'Why it is not stored, or the last failure so far.';
 COMMENT ON COLUMN compliance.images.offered IS 'Whether Jumio gave an address to download it from.';
-COMMENT ON COLUMN compliance.images.settled_at IS 'When it was stored, or known not to come; empty while it is wanted.';
+COMMENT ON COLUMN compliance.images.settled_at IS 'When it was stored, known not to come, or deleted; empty while it is wanted.';
 
 CREATE VIEW compliance.identities WITH (security_barrier = true) AS
 SELECT w.tenant, w.family, w.workflow_key, w.verdict_version, i.document_type, i.document_subtype, i.issuing_country,

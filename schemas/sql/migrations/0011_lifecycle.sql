@@ -60,6 +60,7 @@ ALTER TABLE pipeline.images DROP CONSTRAINT images_state_check, ADD CONSTRAINT i
     CHECK (state IN ('wanted', 'stored', 'missing', 'refused', 'parked', 'deleted'));
 COMMENT ON COLUMN compliance.images.state IS
     'wanted, stored, missing (Jumio has none), refused (not acceptable), parked (gave up; requeue it) or deleted (retention).';
+COMMENT ON COLUMN compliance.images.settled_at IS 'When it was stored, known not to come, or deleted; empty while it is wanted.';
 
 -- All that a policy speaks of, by class, with the moments from which it may count. What has lost its workflow, or never
 -- had one, has only the moment at which it came. An image, a body or a report that is gone is not here any more.
