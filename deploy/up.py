@@ -5,7 +5,7 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from itertools import cycle
@@ -16,6 +16,7 @@ import psycopg
 import structlog
 from dotenv import dotenv_values
 
+from deploy.bundle.signature import new_signing_key
 from deploy.commands.worker import celery_arguments
 from deploy.embedded.services import ServiceUrls, embedded_services, write_services_env
 from deploy.migrate import migrate
@@ -200,7 +201,9 @@ def _complete(environment: Mapping[str, str], services: ServiceUrls, folder: Pat
     for bind in ("BIND", "METRICS_BIND", "FEED_BIND"):
         complete[bind] = fixed_bind(complete.get(bind) or str(Settings.model_fields[bind.lower()].default))
     if not _given(environment, "ENCRYPTION_KEYS"):
-        complete["ENCRYPTION_KEYS"] = _own_keys(folder / "encryption.keys")
+        complete["ENCRYPTION_KEYS"] = _own_secret(folder / "encryption.keys", KeyRing.generate)
+    if not _given(environment, "EXPORT_SIGNING_KEY"):
+        _own_secret(folder / "export.key", new_signing_key)
     try:
         Settings.load("worker", complete)
     except SettingsError as error:
@@ -224,14 +227,16 @@ def _operators_settings(environment: Mapping[str, str], folder: Path) -> dict[st
     found = {name: environment[name] for name in _OPERATORS if environment.get(name)}
     if not _given(environment, "ENCRYPTION_KEYS"):
         found["ENCRYPTION_KEYS_FILE"] = str((folder / "encryption.keys").resolve())
+    if not _given(environment, "EXPORT_SIGNING_KEY"):
+        found["EXPORT_SIGNING_KEY_FILE"] = str((folder / "export.key").resolve())
     return found
 
 
-def _own_keys(path: Path) -> str:
-    """Generated once; without them nothing in the database can be read again."""
+def _own_secret(path: Path, generate: Callable[[], str]) -> str:
+    """Generated once; without the keys nothing in the database can be read again."""
     if not path.exists():
         path.touch(mode=0o600)
-        path.write_text(KeyRing.generate(), encoding="utf-8")
+        path.write_text(generate(), encoding="utf-8")
     return path.read_text(encoding="utf-8").strip()
 
 

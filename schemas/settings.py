@@ -133,6 +133,8 @@ class Settings(TenantSettings):
     event_stream: str = "jumio:events"
     event_exchange_url: SecretStr = SecretStr("")
     event_exchange: str = Field(default="jumio.events", min_length=1, max_length=255)
+    retention_file: Path | None = None
+    export_signing_key: SecretStr = SecretStr("")
     worker_processes: int = Field(default=4, ge=1, le=256)
     log_format: Literal["auto", "json", "console"] = "auto"
 
@@ -217,6 +219,8 @@ NEEDED_BY: Mapping[str, tuple[str, ...]] = {
     "subscriptions": ("database_url", "encryption_keys"),
     "images": ("database_url", "encryption_keys"),
     "keys": ("database_url", "encryption_keys"),
+    "exporter": ("database_url", "encryption_keys"),
+    "eraser": ("database_url", "broker_url", "encryption_keys"),
 }
 # Which secret files of tenants a role opens, by how their names begin: the others need not be mounted where it runs.
 OPENED_BY: Mapping[str, str] = {"": "", "receiver": "callback_", "worker": "jumio_"}

@@ -19,8 +19,13 @@ CLAIM_SECONDS = 75.0
 # How long a message may wait before its row is leased again: what a lost one costs.
 LEASE_SECONDS = 30.0
 
-QUEUES = {"callbacks": "jumio.process", "images": "jumio.images", "deliveries": "jumio.deliver"}
-TASKS = {"callbacks": "fetch", "images": "store_image", "deliveries": "deliver"}
+QUEUES = {
+    "callbacks": "jumio.process",
+    "images": "jumio.images",
+    "deliveries": "jumio.deliver",
+    "deletions": "jumio.forget",
+}
+TASKS = {"callbacks": "fetch", "images": "store_image", "deliveries": "deliver", "deletions": "forget"}
 PULSE_TASK = "pulse"
 PULSE_QUEUE = QUEUES["callbacks"]
 

@@ -93,6 +93,13 @@ class MismatchError(ParkError):
     code = "mismatch"
 
 
+class NoCredentialsError(ParkError):
+    """There are no credentials with which Jumio could be asked."""
+
+    code = "no_credentials"
+    advice = "delete it in Jumio's portal, or set JUMIO_LEGACY_TOKEN and requeue"
+
+
 class UnreadableError(ParkError):
     """The callback could not be read."""
 
@@ -109,6 +116,12 @@ class TooSlowError(TryAgainError):
     """The attempt took longer than an attempt may."""
 
     code = "time_limit"
+
+
+class ErasedError(LineError):
+    """The person whom it is about was erased: nothing of it is written."""
+
+    code = "erased"
 
 
 class BusyError(TryAgainError):

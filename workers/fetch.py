@@ -16,6 +16,8 @@ from workers.ask.kyx import ask_kyx
 from workers.ask.legacy import ask_legacy
 from workers.decide import decide
 from workers.drift import note_drift
+from workers.erased import drop_erased, is_erased
+from workers.errors import ErasedError
 from workers.record import Reading, record, record_underway
 from workers.tenants import tenant_of
 from workers.tools import Tools
@@ -31,9 +33,34 @@ _READ_AGAIN_SHARE = 0.1
 
 
 def fetch(conn: Connection, callback_id: UUID, *, attempt: int, tools: Tools) -> None:
-    """Take one callback to its verdict. Raises LineError, UnreadableCallbackError or UnsealError."""
-    [row] = store.rows(conn, "callbacks", "get_callback", {"id": callback_id})
-    callback, body = _read(conn, callback_id, row, tools)
+    """Take one callback to its verdict, or drop it where the person was erased.
+
+    Raises LineError, UnreadableCallbackError or UnsealError.
+    """
+    found = store.rows(conn, "callbacks", "get_callback", {"id": callback_id})
+    if not found:
+        return
+    callback, body = _read(conn, callback_id, found[0], tools)
+    if is_erased(conn, found[0]["tenant"], callback):
+        drop_erased(conn, callback_id, found[0]["tenant"], callback)
+        return
+    _describe(conn, callback_id, callback)
+    try:
+        _conclude(conn, callback_id, found[0], callback, body, attempt=attempt, tools=tools)
+    except ErasedError:
+        drop_erased(conn, callback_id, found[0]["tenant"], callback)
+
+
+def _conclude(
+    conn: Connection,
+    callback_id: UUID,
+    row: store.Row,
+    callback: Callback,
+    body: bytes,
+    *,
+    attempt: int,
+    tools: Tools,
+) -> None:
     if _is_finished_repeat(conn, callback_id, callback, row):
         repeat = "repeat: the same callback is done"
         store.finish(conn, "callbacks", callback_id, attempt=attempt, state="done", error=repeat)
@@ -69,6 +96,10 @@ def _read(conn: Connection, callback_id: UUID, row: store.Row, tools: Tools) -> 
     except UnreadableCallbackError as error:
         note_drift(conn, row["tenant"], "unknown", error.oddities, example=body)
         raise
+    return callback, body
+
+
+def _describe(conn: Connection, callback_id: UUID, callback: Callback) -> None:
     store.change(
         conn,
         "callbacks",
@@ -82,7 +113,6 @@ def _read(conn: Connection, callback_id: UUID, row: store.Row, tools: Tools) -> 
             "sent_at": callback.sent_at,
         },
     )
-    return callback, body
 
 
 def _note_what_is_new(conn: Connection, callback: Callback, body: bytes, tenant: str) -> None:

@@ -38,7 +38,10 @@ _ORIGINAL = ("ORIGINAL", "application/pdf")
 
 def store_image(conn: Connection, image_id: UUID, *, attempt: int, tools: Tools) -> None:
     """Fetch and keep one image; a part that Jumio does not have is `missing`. Raises LineError."""
-    [image] = store.rows(conn, "images", "get_image", {"id": image_id})
+    found = store.rows(conn, "images", "get_image", {"id": image_id})
+    if not found:  # erased since it was claimed
+        return
+    [image] = found
     try:
         data = _download(conn, image, tools)
     except JumioNotFoundError as error:
@@ -90,10 +93,10 @@ def _download(conn: Connection, image: store.Row, tools: Tools) -> bytes:
 
 def settle(conn: Connection, image_id: UUID, *, attempt: int, state: str, error: str, outlet: Outlet) -> None:
     """Settle an image that is not to be had, with the reason."""
-    [image] = store.rows(conn, "images", "get_image", {"id": image_id})
+    found = store.rows(conn, "images", "get_image", {"id": image_id})
     with conn.transaction():
         if store.finish(conn, "images", image_id, attempt=attempt, state=state, error=error):
-            _announce_when_settled(conn, image, outlet=outlet)
+            _announce_when_settled(conn, found[0], outlet=outlet)
 
 
 def sniff(data: bytes) -> str:

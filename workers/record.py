@@ -8,7 +8,7 @@ from typing import Any
 from uuid import UUID
 
 import structlog
-from psycopg import Connection
+from psycopg import Connection, DatabaseError
 from psycopg.types.json import Jsonb
 from uuid_utils.compat import uuid7
 
@@ -20,11 +20,13 @@ from schemas.sealing import KeyRing
 from schemas.verdict import Verdict
 from workers import store
 from workers.emit import Outlet, emit
-from workers.errors import BusyError
+from workers.errors import BusyError, ErasedError
 
 log = structlog.get_logger()
 
 Key = Mapping[str, str]
+# Raised by the trigger workflows_stay_erased.
+_ERASED = "JPERA"
 
 
 @dataclass(frozen=True)
@@ -44,7 +46,10 @@ class Reading:
 def record(
     conn: Connection, reading: Reading, report: Report, verdict: Verdict, *, keys: KeyRing, outlet: Outlet
 ) -> None:
-    """Write what was concluded, once. Raises BusyError where someone wrote a newer reading meanwhile."""
+    """Write what was concluded, once.
+
+    Raises BusyError where someone wrote a newer reading meanwhile, and ErasedError where the person was erased.
+    """
     key = {"tenant": reading.tenant, "family": report.family, "workflow_key": report.workflow_key}
     with conn.transaction():
         workflow = _take(conn, key, report, reading)
@@ -73,13 +78,13 @@ def record(
 
 
 def record_underway(conn: Connection, reading: Reading, callback: Callback, *, rank: Mapping[str, int]) -> None:
-    """Keep a status that comes before the final one; it never goes back, and never takes a verdict back."""
+    """Keep a status that comes before the final one; it never goes back, and never takes a verdict back.
+
+    Raises ErasedError.
+    """
     key = {"tenant": reading.tenant, "family": callback.family, "workflow_key": callback.workflow_key}
     with conn.transaction():
-        store.change(
-            conn, "workflows", "open_workflow", {**key, "account_id": callback.account_id, "status": callback.status}
-        )
-        [workflow] = store.rows(conn, "workflows", "lock_workflow", key)
+        workflow = _open(conn, key, account_id=callback.account_id, status=callback.status)
         if not store.finish(conn, "callbacks", reading.callback_id, attempt=reading.attempt, state="done"):
             return
         latest = len(rank)
@@ -89,11 +94,22 @@ def record_underway(conn: Connection, reading: Reading, callback: Callback, *, r
 
 def _take(conn: Connection, key: Key, report: Report, reading: Reading) -> store.Row | None:
     """The workflow's row, held until the end, if this attempt is the one that may write."""
-    store.change(conn, "workflows", "open_workflow", {**key, "account_id": report.account_id, "status": report.status})
-    [workflow] = store.rows(conn, "workflows", "lock_workflow", key)
+    workflow = _open(conn, key, account_id=report.account_id, status=report.status)
     if workflow["revision"] != reading.revision:
         raise BusyError("another worker recorded a newer reading; reading again")
     return workflow if _settle(conn, report, reading) else None
+
+
+def _open(conn: Connection, key: Key, *, account_id: str, status: str) -> store.Row:
+    """The workflow's row, new if need be, held. An erasure that is under way is waited for. Raises ErasedError."""
+    try:
+        store.change(conn, "workflows", "open_workflow", {**key, "account_id": account_id, "status": status})
+    except DatabaseError as error:
+        if error.sqlstate == _ERASED:
+            raise ErasedError from None
+        raise
+    [workflow] = store.rows(conn, "workflows", "lock_workflow", key)
+    return workflow
 
 
 def _settle(conn: Connection, report: Report, reading: Reading) -> bool:

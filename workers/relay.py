@@ -23,7 +23,7 @@ from workers.broker import LEASE_SECONDS, PULSE_QUEUE, PULSE_TASK, QUEUES, TASKS
 log = structlog.get_logger()
 
 # First what tells others, then what decides, then the bulk.
-_ORDER: tuple[WorkTable, ...] = ("deliveries", "callbacks", "images")
+_ORDER: tuple[WorkTable, ...] = ("deliveries", "callbacks", "images", "deletions")
 _BATCH = 100
 # Messages that may wait in one queue: enough for a hundred workers. Without a bound a fleet that is down for a night
 # would find every row in the broker a thousand times, as leases run out.

@@ -8,6 +8,7 @@ from workers import store
 from workers.app import app
 from workers.broker import PULSE_TASK, TASKS
 from workers.fetch import fetch
+from workers.forget import RETRY_SECONDS, forget
 from workers.images import give_up, store_image
 from workers.tools import tools
 from workers.work import Work
@@ -40,6 +41,16 @@ def store_image_task(row_id: str) -> None:
 def deliver_task(row_id: str) -> None:
     """Several at once: others' servers are slow, and no time limit of Celery's is needed beside the deadline."""
     tools().senders.take(UUID(row_id))
+
+
+@app.task(name=TASKS["deletions"])
+def forget_task(row_id: str) -> None:
+    hand, deletion_id = tools(), UUID(row_id)
+
+    def step(conn: Connection, attempt: int) -> None:
+        forget(conn, deletion_id, attempt=attempt, tools=hand)
+
+    _run(Work("deletions", deletion_id, RETRY_SECONDS, step))
 
 
 @app.task(name=PULSE_TASK)

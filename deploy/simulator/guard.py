@@ -46,7 +46,7 @@ def authorized(world: World, request: Request) -> Response | None:
 
 
 def serving(world: World, _request: Request) -> Response | None:
-    """Nothing is read while the region says that it is down."""
+    """Nothing is read or deleted while the region says that it is down."""
     return problem(503) if world.page.retrieval_is_down else None
 
 

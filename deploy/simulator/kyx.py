@@ -16,7 +16,7 @@ WORKFLOW = "/api/v1/accounts/{account}/workflow-executions/{workflow}"
 ACCOUNT = "/api/v1/accounts/{account}"
 PART = ACCOUNT + "/credentials/{credential}/parts/{classifier}"
 READ: tuple[Check, ...] = (named, serving, authorized, unhurried)
-CHANGE: tuple[Check, ...] = (named, authorized)
+CHANGE: tuple[Check, ...] = (named, serving, authorized)
 
 
 def routes(world: World) -> list[Route]:

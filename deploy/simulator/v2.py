@@ -34,7 +34,7 @@ def known(world: World, request: Request) -> Response | None:
 
 
 READ: tuple[Check, ...] = (named, serving, known, unhurried_legacy)
-CHANGE: tuple[Check, ...] = (named, known)
+CHANGE: tuple[Check, ...] = (named, serving, known)
 
 
 def refusal(world: World, request: Request, status: int) -> Response:

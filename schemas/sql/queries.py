@@ -6,10 +6,15 @@ from functools import cache
 from importlib.resources import files
 from typing import Literal
 
-WorkTable = Literal["callbacks", "images", "deliveries"]
+WorkTable = Literal["callbacks", "images", "deliveries", "deletions"]
 
 # The state in which a row of each table waits for a worker.
-WAITING: dict[WorkTable, str] = {"callbacks": "stored", "images": "wanted", "deliveries": "pending"}
+WAITING: dict[WorkTable, str] = {
+    "callbacks": "stored",
+    "images": "wanted",
+    "deliveries": "pending",
+    "deletions": "wanted",
+}
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 -- name: page_stale
--- A page of the values that another key than this one sealed, in order of their rows.
+-- A page of the values that another key than this one sealed, in order of their rows; retention leaves empty ones.
 SELECT {key} AS row, {own} AS own, {column} AS sealed FROM pipeline.{table}
-WHERE {column} IS NOT NULL AND pipeline.key_id({column}) <> %(key_id)s AND {key} > %(after)s::{key_type}
+WHERE octet_length({column}) > 0 AND pipeline.key_id({column}) <> %(key_id)s AND {key} > %(after)s::{key_type}
 ORDER BY {key} LIMIT %(batch)s;
 
 -- name: reseal
@@ -10,4 +10,4 @@ UPDATE pipeline.{table} SET {column} = %(sealed)b WHERE {key} = %(row)s AND {col
 
 -- name: count_by_key
 SELECT pipeline.key_id({column}) AS key_id, count(*)::bigint AS rows FROM pipeline.{table}
-WHERE {column} IS NOT NULL GROUP BY 1;
+WHERE octet_length({column}) > 0 GROUP BY 1;

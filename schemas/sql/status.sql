@@ -29,7 +29,13 @@ SELECT 'deliveries',
             )
     )), 0)::float8,
     count(*) FILTER (WHERE state = 'parked')::integer
-FROM pipeline.deliveries WHERE state IN ('pending', 'parked');
+FROM pipeline.deliveries WHERE state IN ('pending', 'parked')
+UNION ALL
+SELECT 'deletions',
+    count(*) FILTER (WHERE state = 'wanted')::integer,
+    coalesce(extract(epoch FROM now() - min(next_attempt_at) FILTER (WHERE state = 'wanted' AND next_attempt_at <= now())), 0)::float8,
+    count(*) FILTER (WHERE state = 'parked')::integer
+FROM pipeline.deletions WHERE state IN ('wanted', 'parked');
 
 -- name: parked_reasons
 -- Why rows are parked, by the code before the colon, with the oldest and one text of each.
@@ -41,6 +47,8 @@ FROM (
     SELECT 'images', last_error, finished_at FROM pipeline.images WHERE state = 'parked'
     UNION ALL
     SELECT 'deliveries', last_error, finished_at FROM pipeline.deliveries WHERE state = 'parked'
+    UNION ALL
+    SELECT 'deletions', last_error, finished_at FROM pipeline.deletions WHERE state = 'parked'
 ) parked
 GROUP BY work, reason ORDER BY work, rows DESC, reason;
 

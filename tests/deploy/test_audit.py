@@ -298,7 +298,7 @@ def test_requeueing_is_told(conn: Connection) -> None:
 
     told = [row[0] for row in conn.execute(b"SELECT details FROM compliance.audit_trail ORDER BY number")]
     assert told == [
-        {"asked": {"parked": "jumio_away"}, "rows": {"callbacks": 0, "images": 0, "deliveries": 0}},
+        {"asked": {"parked": "jumio_away"}, "rows": {"callbacks": 0, "images": 0, "deliveries": 0, "deletions": 0}},
         {"asked": {"refused": "192.0.2.7"}, "rows": {"callbacks": 0}},
     ]
 

@@ -12,9 +12,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from psycopg import Connection
 
+from deploy.erasure.erase import erase
+from deploy.erasure.subject import Subject
 from deploy.status import read_status
 from feed.cursor import Cursor, CursorError
-from tests.feed.conftest import Reader, serving, subjects, write_event
+from schemas.sealing import KeyRing
+from schemas.settings import Settings
+from tests.feed.conftest import OUTLET, Reader, serving, subjects, write_event
+from workers.vault.vaults import Vaults
 
 Connect = Callable[[], Connection]
 
@@ -63,6 +68,20 @@ def test_the_feed_waits_for_an_open_transaction_and_does_not_skip_it(
     assert any("the feed holds back 1 events for 12" in line for line in trouble), trouble
     assert not any("the feed holds back" in line for line in read_status(conn)["trouble"])
     assert sorted(subjects(reader.read(wait=5))) == sorted([first, second])
+
+
+def test_of_an_erased_workflow_only_the_word_of_its_end_is_read(reader: Reader, conn: Connection) -> None:
+    keys, vaults = KeyRing.parse(KeyRing.generate()), Vaults(Settings.load("", {}))
+    key, other = write_event(conn), write_event(conn)
+    late = Reader(reader.url, reader.token)
+    late.read(limit=1)
+    write_event(conn, "kyc.workflow.changed.v1", workflow_key=key)
+
+    erase(conn, Subject("default", "workflow", key), reason="asked", keys=keys, outlet=OUTLET, vaults=vaults)
+
+    found = [(event["type"], event["subject"], event["sequence"]) for event in reader.read_all()]
+    assert found == [("kyc.workflow.decided.v1", other, 1), ("kyc.subject.erased.v1", key, 3)]
+    assert subjects(late.read_all()) == [other, key]
 
 
 def test_what_is_rolled_back_is_not_waited_for(reader: Reader, conn: Connection, connect: Connect) -> None:

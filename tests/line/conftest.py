@@ -20,6 +20,7 @@ from tests.events import validate_event
 from workers import tools as worker_tools
 from workers.deliver import deliver
 from workers.fetch import fetch
+from workers.forget import forget
 from workers.images import give_up, store_image
 from workers.tools import Tools
 from workers.work import Work
@@ -32,14 +33,20 @@ def simulator() -> Iterator[Simulator]:
 
 
 @pytest.fixture
-def settings(simulator: Simulator, database_url: str, broker_url: str) -> Settings:
+def ring() -> str:
+    """The text of ENCRYPTION_KEYS, for commands that read the same rows."""
+    return KeyRing.generate()
+
+
+@pytest.fixture
+def settings(simulator: Simulator, database_url: str, broker_url: str, ring: str) -> Settings:
     return Settings.load(
         "worker",
         {
             **simulator.environment(),
             "DATABASE_URL": database_url,
             "BROKER_URL": broker_url,
-            "ENCRYPTION_KEYS": KeyRing.generate(),
+            "ENCRYPTION_KEYS": ring,
             "JUMIO_RETRY_SECONDS": "0,0,0,0",
             "JUMIO_RETRIEVAL_RATE": "1000/s",
             "DELIVERY_RETRY_SECONDS": "0,0",
@@ -91,6 +98,8 @@ class Hand:
                 fetch(conn, row_id, attempt=attempt, tools=self.tools)
             elif table == "images":
                 store_image(conn, row_id, attempt=attempt, tools=self.tools)
+            elif table == "deletions":
+                forget(conn, row_id, attempt=attempt, tools=self.tools)
             else:
                 deliver(conn, row_id, attempt=attempt, destinations=self.tools.destinations)
 

@@ -181,6 +181,19 @@ def test_what_cannot_be_opened_stays_as_it_is_and_is_told(line: Line) -> None:
     assert old.startswith("old: keep; 2 values need it")
 
 
+def test_what_retention_has_emptied_needs_no_key_and_is_left_alone(line: Line) -> None:
+    line.conn.execute("UPDATE pipeline.reports SET sealed = ''")
+    line.conn.execute("UPDATE pipeline.callbacks SET sealed_body = '', sealed_head = ''")
+    needed = read_keys_status(line.conn, BOTH)
+
+    done = rotate(line.conn, keys=BOTH, vaults=line.vaults)
+
+    assert needed.sealed.keys() == {"old"}
+    assert {"reports.sealed", "callbacks.body"}.isdisjoint(needed.sealed["old"])
+    assert done.unopened == {}
+    assert line.conn.execute("SELECT DISTINCT sealed FROM pipeline.reports").fetchall() == [(b"",)]
+
+
 def test_a_value_that_changed_meanwhile_is_never_written_over(line: Line, monkeypatch: pytest.MonkeyPatch) -> None:
     """Somebody seals a new token after the old one was read, and before its new ciphertext is written."""
     newer = BEFORE.seal(b"a newer token", place="elsewhere")

@@ -62,8 +62,8 @@ def test_a_default_is_as_it_was_decided(app: Celery, name: str, value: object) -
 
 
 def test_every_table_has_a_queue_and_a_task_of_its_own() -> None:
-    assert set(QUEUES) == set(TASKS) == {"callbacks", "images", "deliveries"}
-    assert len(set(QUEUES.values())) == len({*TASKS.values(), PULSE_TASK}) - 1 == 3
+    assert set(QUEUES) == set(TASKS) == {"callbacks", "images", "deliveries", "deletions"}
+    assert len(set(QUEUES.values())) == len({*TASKS.values(), PULSE_TASK}) - 1 == 4
 
 
 @pytest.mark.parametrize("url", ["redis://h/0", "rediss://h/0", "redis+socket:///run/redis.sock", "sentinel://h"])

@@ -33,5 +33,8 @@ class Destination(Protocol):
     def put(self, event: Event) -> None:
         """Put it there durably. Raises a TryAgainError; the event may then be there all the same."""
 
+    def remove(self, *, tenant: str, subject: str) -> int:
+        """Take back what it keeps of an erased subject; how many events. Raises a TryAgainError."""
+
     def close(self) -> None:
         """Close its connections."""

@@ -50,6 +50,10 @@ class Exchange:
         finally:
             connection.release()
 
+    def remove(self, *, tenant: str, subject: str) -> int:  # noqa: ARG002 - as others may
+        """Nothing: what was published is in the queues of its consumers, who are told of the erasure."""
+        return 0
+
     def close(self) -> None:
         if self._pool is not None:
             self._pool.force_close_all()

@@ -1,6 +1,7 @@
 """Events on a Redis stream, for consumers inside; Postgres has them all, the stream the latest."""
 
-from typing import ClassVar
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from redis import Redis
@@ -14,6 +15,9 @@ from workers.errors import StreamAwayError
 
 # About a hundred megabytes of thin events: days of them for a consumer to catch up with.
 _LONGEST_STREAM = 100_000
+# A megabyte or so at a time.
+_PAGE = 1000
+ERASED = "kyc.subject.erased.v1"
 _REDIS_SCHEMES = frozenset({"redis", "rediss", "unix", "redis+socket"})
 # Celery writes these names in the broker's URL, redis-py knows them in its own form.
 _CERT_REQS = {"CERT_REQUIRED": "required", "CERT_OPTIONAL": "optional", "CERT_NONE": "none"}
@@ -51,9 +55,36 @@ class EventStream:
         except (RedisError, OSError) as error:
             raise StreamAwayError(type(error).__name__) from error
 
+    def remove(self, *, tenant: str, subject: str) -> int:
+        """Take off all entries about a subject but the one that tells of its erasure; how many. Raises StreamAwayError.
+
+        No command shows them any more; their bytes go with the rest of their node, when the stream is trimmed.
+        """
+        if self._redis is None:
+            return 0
+        removed, start = 0, "-"
+        try:
+            while entries := self._page(start):
+                ids = [entry_id for entry_id, fields in entries if _is_about(fields, tenant, subject)]
+                removed += int(self._redis.xdel(self._name, *ids)) if ids else 0
+                start = f"({entries[-1][0].decode()}"
+        except (RedisError, OSError) as error:
+            raise StreamAwayError(type(error).__name__) from error
+        return removed
+
+    def _page(self, start: str) -> Sequence[tuple[bytes, Mapping[bytes, bytes]]]:
+        found: Any = self._redis.xrange(self._name, min=start, count=_PAGE) if self._redis else []
+        return [(entry_id, fields) for entry_id, fields in found if fields is not None]
+
     def close(self) -> None:
         if self._redis is not None:
             self._redis.close()
+
+
+def _is_about(fields: Mapping[bytes, bytes], tenant: str, subject: str) -> bool:
+    return (fields.get(b"tenant"), fields.get(b"subject")) == (tenant.encode(), subject.encode()) and fields.get(
+        b"type"
+    ) != ERASED.encode()
 
 
 def _client(broker_url: str) -> Redis:

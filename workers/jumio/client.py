@@ -16,7 +16,7 @@ from workers.jumio.budget import Budget, Use
 from workers.jumio.kyx import CLASSIFIER
 from workers.jumio.lenient import read_object
 from workers.jumio.token import AccessToken, Tokens
-from workers.jumio.transport import DOCUMENT_BYTES, IMAGE_BYTES, Answer, Http, require_ok
+from workers.jumio.transport import DOCUMENT_BYTES, IMAGE_BYTES, Answer, Http, Method, require_ok
 
 JSON = "application/json"
 IMAGE = "image/jpeg, image/png"
@@ -42,12 +42,21 @@ class Caller:
         if self._breaker:
             self._breaker.admit(conn)
 
-    def ask(self, conn: Connection, url: str, *, asked: str, headers: Mapping[str, str], use: Use) -> Answer:
+    def ask(
+        self,
+        conn: Connection,
+        url: str,
+        *,
+        asked: str,
+        headers: Mapping[str, str],
+        use: Use,
+        method: Method = "GET",
+    ) -> Answer:
         """Every status is an answer but 429, for which the whole fleet pauses. Raises WaitError or JumioAwayError."""
         at_most = IMAGE_BYTES if use == "images" else DOCUMENT_BYTES
         try:
             with self._budget.turn(use) if self._budget else nullcontext():
-                answer = self._http.ask(url, asked=asked, headers=headers, at_most=at_most)
+                answer = self._http.ask(url, asked=asked, headers=headers, at_most=at_most, method=method)
         except JumioAwayError:
             self.away(conn)
             raise
@@ -117,15 +126,20 @@ class Jumio:
         path = f"accounts/{require_id(account_id)}/credentials/{require_id(credential_id)}/parts/{classifier}"
         return self._read(conn, path, asked="image", use="images")
 
-    def _read(self, conn: Connection, path: str, *, asked: str, use: Use = "details") -> bytes:
+    def delete(self, conn: Connection, account_id: str, workflow_id: str | None) -> None:
+        """One workflow, or without one the account with all of its workflows: at once and for good."""
+        path = _workflow(account_id, workflow_id) if workflow_id else f"accounts/{require_id(account_id)}"
+        self._read(conn, path, asked="deletion", method="DELETE")
+
+    def _read(self, conn: Connection, path: str, *, asked: str, use: Use = "details", method: Method = "GET") -> bytes:
         self._caller.admit(conn)
         token = self._token(conn)
-        answer = self._ask(conn, token, path, asked=asked, use=use)
+        answer = self._ask(conn, token, path, asked=asked, use=use, method=method)
         if answer.status == HTTPStatus.UNAUTHORIZED:
             # Tokens end early when a credential is changed; a new one is refused only for a reason that stays.
             self._tokens.drop(conn, token.token_id)
             token = self._token(conn)
-            answer = self._ask(conn, token, path, asked=asked, use=use)
+            answer = self._ask(conn, token, path, asked=asked, use=use, method=method)
         if answer.status == HTTPStatus.UNAUTHORIZED and self._ended_for_others(conn, token):
             raise JumioAwayError(asked, "the new token ended while it was in use")
         try:
@@ -151,7 +165,7 @@ class Jumio:
             self._caller.away(conn)
             raise
 
-    def _ask(self, conn: Connection, token: AccessToken, path: str, *, asked: str, use: Use) -> Answer:
+    def _ask(self, conn: Connection, token: AccessToken, path: str, *, asked: str, use: Use, method: Method) -> Answer:
         return self._caller.ask(
             conn,
             f"{self._tenant.retrieval_url}/api/v1/{path}",
@@ -163,6 +177,7 @@ class Jumio:
                 "User-Agent": self._tenant.user_agent,
             },
             use=use,
+            method=method,
         )
 
 

@@ -12,7 +12,7 @@ from workers.jumio.breaker import Breaker
 from workers.jumio.budget import Budget, Use
 from workers.jumio.client import IMAGE, JSON, Caller, require_id
 from workers.jumio.lenient import read_object
-from workers.jumio.transport import Http
+from workers.jumio.transport import Http, Method
 
 _ROOT = "/api/netverify/v2"
 # What is not an image, though it is downloaded as one.
@@ -69,6 +69,11 @@ class Legacy:
             self._read(conn, family, next(iter(family.reads(key).values())), asked="status")
             raise WithheldError(*error.args[:2]) from None
 
+    def delete(self, conn: Connection, family: LegacyFamily, key: str) -> None:
+        """One transaction, at once and for good: at the path of the first document that is read of it."""
+        path = next(iter(family.reads(require_id(key)).values()))
+        self._read(conn, family, path, asked="deletion", method="DELETE")
+
     def _read(
         self,
         conn: Connection,
@@ -78,6 +83,7 @@ class Legacy:
         asked: str,
         use: Use = "details",
         accept: str = JSON,
+        method: Method = "GET",
     ) -> bytes:
         if _PATH.fullmatch(path) is None:
             raise UnreadableError("path", "is not one that may be asked for")
@@ -89,5 +95,5 @@ class Legacy:
             "User-Agent": self._tenant.user_agent,
         }
         self._caller.admit(conn)
-        answer = self._caller.ask(conn, f"{base}{_ROOT}{path}", asked=asked, headers=headers, use=use)
+        answer = self._caller.ask(conn, f"{base}{_ROOT}{path}", asked=asked, headers=headers, use=use, method=method)
         return self._caller.settle(conn, answer, asked=asked, use=use)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from http.cookiejar import CookieJar, DefaultCookiePolicy
+from typing import Literal
 
 import httpx2
 
@@ -40,6 +41,9 @@ class Answer:
         return self.status in _AWAY or self.status >= HTTPStatus.INTERNAL_SERVER_ERROR
 
 
+Method = Literal["GET", "DELETE"]
+
+
 class Http:
     """The HTTP client of one process. Made after the fork: children must not share a TLS connection."""
 
@@ -63,17 +67,18 @@ class Http:
         at_most: int,
         form: Mapping[str, str] | None = None,
         seconds: float = TOTAL_SECONDS,
+        method: Method = "GET",
     ) -> Answer:
-        """GET, or POST where there is a form. `asked` names the question in errors, which never show the URL.
+        """The method, or POST where there is a form. `asked` names the question in errors, which never show the URL.
 
         Raises JumioAwayError or JumioAnswerError; every status is an answer, of which only 200 is read.
         """
-        method = "GET" if form is None else "POST"
+        verb = method if form is None else "POST"
         headers = {**headers, "Accept-Encoding": "identity"}  # a small bomb inflates before it can be counted
         try:
             with (
                 within(min(seconds, self._total_seconds)),
-                self._client.stream(method, url, headers=headers, data=form) as response,
+                self._client.stream(verb, url, headers=headers, data=form) as response,
             ):
                 if response.status_code != HTTPStatus.OK:
                     return Answer(response.status_code, retry_after=read_wish(response.headers.get("retry-after")))

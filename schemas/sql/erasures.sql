@@ -1,0 +1,166 @@
+-- name: is_erased
+SELECT pipeline.is_erased(%(tenant)s::text, %(workflow_key)s::text, %(account_id)s::text) AS erased;
+
+-- name: drop_erased
+SELECT pipeline.drop_erased(
+    %(callback_id)s::uuid, %(tenant)s::text, %(workflow_key)s::text, %(account_id)s::text
+) AS dropped;
+
+-- name: find_erasure
+-- The erasure that a subject has had already.
+SELECT erasure.id, erasure.erased_at FROM pipeline.tombstones tombstone
+JOIN pipeline.erasures erasure ON erasure.id = tombstone.erasure_id
+WHERE tombstone.digest = pipeline.tombstone(%(kind)s::text, %(tenant)s::text, %(subject)s::text);
+
+-- name: keep_holds_still
+-- No hold is placed between the question whether there is one and the deletion; see place_hold.
+SELECT pg_advisory_xact_lock_shared(hashtextextended('holds', 0));
+
+-- name: lock_subject
+-- Whoever writes the subject's first row waits, see pipeline.refuse_erased.
+SELECT pg_advisory_xact_lock(
+    hashtextextended(encode(pipeline.tombstone(%(kind)s::text, %(tenant)s::text, %(subject)s::text), 'hex'), 0)
+);
+
+-- name: find_accounts
+SELECT DISTINCT account_id FROM pipeline.workflows
+WHERE tenant = %(tenant)s AND user_reference = %(subject)s AND account_id <> '' ORDER BY account_id;
+
+-- name: find_workflows
+-- By key, account or reference, each from its index; also those of which there is no more than a callback.
+SELECT family, workflow_key, max(account_id) AS account_id, max(user_reference) AS user_reference,
+    bool_or(recorded) AS recorded
+FROM (
+    SELECT family, workflow_key, account_id, user_reference, true AS recorded FROM pipeline.workflows
+    WHERE tenant = %(tenant)s AND workflow_key = %(workflow_key)s::text
+    UNION ALL
+    SELECT family, workflow_key, account_id, user_reference, true FROM pipeline.workflows
+    WHERE tenant = %(tenant)s AND account_id = ANY(%(accounts)s::text[])
+    UNION ALL
+    SELECT family, workflow_key, account_id, user_reference, true FROM pipeline.workflows
+    WHERE tenant = %(tenant)s AND user_reference = %(user_reference)s::text
+    UNION ALL
+    SELECT family, workflow_key, coalesce(account_id, ''), NULL, false FROM pipeline.callbacks
+    WHERE tenant = %(tenant)s AND workflow_key = %(workflow_key)s::text
+    UNION ALL
+    -- The one that reads the whole table, once for each person.
+    SELECT family, workflow_key, coalesce(account_id, ''), NULL, false FROM pipeline.callbacks
+    WHERE tenant = %(tenant)s AND workflow_key IS NOT NULL AND account_id = ANY(%(accounts)s::text[])
+        AND cardinality(%(accounts)s::text[]) > 0
+) found
+GROUP BY family, workflow_key ORDER BY workflow_key, family;
+
+-- name: is_held
+SELECT pipeline.is_held(%(tenant)s::text, %(workflow_key)s::text, %(account_id)s::text, %(user_reference)s::text) AS held;
+
+-- name: personal_words
+-- What may not stand in a reason, because it stays for ever.
+SELECT DISTINCT word FROM pipeline.identities identity
+JOIN pipeline.reports report ON report.id = identity.report_id
+CROSS JOIN LATERAL unnest(
+    ARRAY[identity.first_name, identity.last_name, identity.document_number, identity.date_of_birth]
+) AS word
+WHERE (report.tenant, report.family, report.workflow_key) = (%(tenant)s, %(family)s, %(workflow_key)s)
+    AND word IS NOT NULL;
+
+-- name: delete_callback
+DELETE FROM pipeline.callbacks WHERE id = %(id)s;
+
+-- name: unread_callbacks
+-- Of which nobody knows yet, or ever, whom they are about.
+SELECT id, sealed_body FROM pipeline.callbacks
+WHERE tenant = %(tenant)s AND workflow_key IS NULL AND octet_length(sealed_body) > 0;
+
+-- name: hold_images
+-- A worker that stores one waits, and then finds nothing to store.
+SELECT id, store FROM pipeline.images
+WHERE (tenant, family, workflow_key) = (%(tenant)s, %(family)s, %(workflow_key)s) ORDER BY id FOR UPDATE;
+
+-- name: delete_image_blobs
+DELETE FROM pipeline.image_blobs WHERE image_id = ANY(%(ids)s);
+
+-- name: delete_images
+DELETE FROM pipeline.images
+WHERE (tenant, family, workflow_key) = (%(tenant)s, %(family)s, %(workflow_key)s);
+
+-- name: delete_deliveries
+-- And until when a worker may be sending it still.
+DELETE FROM pipeline.deliveries
+WHERE event_id IN (
+    SELECT id FROM pipeline.events
+    WHERE (tenant, family, workflow_key) = (%(tenant)s, %(family)s, %(workflow_key)s)
+        AND type <> 'kyc.subject.erased.v1'
+)
+RETURNING CASE WHEN state = 'pending' THEN claimed_until END AS busy_until;
+
+-- name: delete_events
+-- All but the one that tells of the erasure.
+DELETE FROM pipeline.events
+WHERE (tenant, family, workflow_key) = (%(tenant)s, %(family)s, %(workflow_key)s)
+    AND type <> 'kyc.subject.erased.v1';
+
+-- name: delete_verdicts
+DELETE FROM pipeline.verdicts
+WHERE (tenant, family, workflow_key) = (%(tenant)s, %(family)s, %(workflow_key)s);
+
+-- name: delete_identities
+DELETE FROM pipeline.identities WHERE report_id IN (
+    SELECT id FROM pipeline.reports
+    WHERE (tenant, family, workflow_key) = (%(tenant)s, %(family)s, %(workflow_key)s)
+);
+
+-- name: delete_checks
+DELETE FROM pipeline.checks WHERE report_id IN (
+    SELECT id FROM pipeline.reports
+    WHERE (tenant, family, workflow_key) = (%(tenant)s, %(family)s, %(workflow_key)s)
+);
+
+-- name: delete_steps
+DELETE FROM pipeline.steps WHERE report_id IN (
+    SELECT id FROM pipeline.reports
+    WHERE (tenant, family, workflow_key) = (%(tenant)s, %(family)s, %(workflow_key)s)
+);
+
+-- name: delete_reports
+DELETE FROM pipeline.reports
+WHERE (tenant, family, workflow_key) = (%(tenant)s, %(family)s, %(workflow_key)s);
+
+-- name: delete_callbacks
+DELETE FROM pipeline.callbacks
+WHERE (tenant, family, workflow_key) = (%(tenant)s, %(family)s, %(workflow_key)s);
+
+-- name: delete_workflows
+DELETE FROM pipeline.workflows
+WHERE (tenant, family, workflow_key) = (%(tenant)s, %(family)s, %(workflow_key)s);
+
+-- name: delete_words_of
+-- What we were told about a subject; holds that stand have refused the erasure.
+DELETE FROM pipeline.relationship_ends WHERE tenant = %(tenant)s AND kind = %(kind)s AND subject = %(subject)s;
+
+-- name: delete_released_holds
+DELETE FROM pipeline.holds
+WHERE tenant = %(tenant)s AND kind = %(kind)s AND subject = %(subject)s AND released_at IS NOT NULL;
+
+-- name: has_reference
+SELECT EXISTS (
+    SELECT FROM pipeline.workflows WHERE tenant = %(tenant)s AND user_reference = %(subject)s
+);
+
+-- name: insert_erasure
+INSERT INTO pipeline.erasures (id, tenant, scope, reason, rows)
+VALUES (%(id)s, %(tenant)s, %(scope)s, %(reason)s, %(rows)s);
+
+-- name: insert_tombstone
+INSERT INTO pipeline.tombstones (digest, erasure_id)
+VALUES (pipeline.tombstone(%(kind)s::text, %(tenant)s::text, %(subject)s::text), %(erasure_id)s)
+ON CONFLICT (digest) DO NOTHING;
+
+-- name: delay_deliveries
+-- Word of an erasure does not overtake what is being sent.
+UPDATE pipeline.deliveries SET next_attempt_at = %(not_before)s
+WHERE (tenant, family, workflow_key) = (%(tenant)s, %(family)s, %(workflow_key)s);
+
+-- name: spools
+-- What receivers hold in their spools, by their own word of the last two minutes.
+SELECT coalesce(sum(spooled_rows), 0)::integer AS waiting, coalesce(sum(damaged_files), 0)::integer AS damaged
+FROM pipeline.pulses WHERE role = 'receiver' AND beat_at > now() - interval '2 minutes';
