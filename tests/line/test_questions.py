@@ -110,7 +110,8 @@ def test_what_is_not_here_and_who_was_turned_away_are_found(hand: Hand, simulato
     [execution] = work(hand, simulator, "passed")
     assert (asked("images_missing"), asked("callbacks_refused_or_parked")) == ([], [])
     hand.conn.execute(
-        "UPDATE pipeline.images SET state = 'missing', stored_at = NULL, sha256 = NULL, last_error = 'gone: 404'"
+        "UPDATE pipeline.images SET state = 'missing', stored_at = NULL, sha256 = NULL, store = NULL, "
+        "blob_key = NULL, key_id = NULL, last_error = 'gone: 404'"
         " WHERE classifier = 'FRONT'"
     )
     hand.receive(b"neither JSON nor a form")

@@ -137,7 +137,7 @@ def test_a_callback_becomes_an_event_at_a_subscriber_and_on_the_stream(up: Up) -
 def test_webhook_stream_and_feed_carry_the_same_bytes(up: Up) -> None:
     [execution] = up.simulator.create(outcomes=["rejected.digital_copy"])
     up.simulator.play(up.callbacks, [execution])
-    wait_for(lambda: up.rows(events_of(execution, 1)))
+    wait_for(lambda: up.rows(events_of(execution, 2)))
     token_file = up.folder / "token"
     added = up.run("consumers", "add", "everyone", "--token-file", str(token_file))
     authorization = {"authorization": f"Bearer {token_file.read_text().strip()}"}
