@@ -126,7 +126,8 @@ def configure_logs(log_format: str = "auto", *, stream: TextIO | None = None) ->
         processors=[*shared, renderer],
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
         logger_factory=lambda *_: Line(handler),
-        cache_logger_on_first_use=True,
+        # Found anew at each call, so that what is configured later counts for all.
+        cache_logger_on_first_use=False,
     )
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
