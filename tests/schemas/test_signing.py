@@ -94,11 +94,13 @@ def test_the_official_verifier_takes_it() -> None:
     ("name", "value"),
     [
         ("webhook-id", "0198c0de-0000-7000-8000-000000000002"),
-        ("webhook-timestamp", str(int(time.time()) - 60)),
+        ("webhook-timestamp", "a minute before"),
         ("webhook-signature", "v1," + base64.b64encode(hmac.digest(b"another", BODY, hashlib.sha256)).decode()),
     ],
 )
 def test_an_altered_header_is_refused(name: str, value: str) -> None:
+    if value == "a minute before":
+        value = str(int(time.time()) - 60)
     secret = new_secret()
 
     with pytest.raises(WebhookVerificationError):
