@@ -105,12 +105,6 @@ def _database_of_its_own(url: str) -> Iterator[str]:
             conn.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())
 
 
-@pytest.fixture(autouse=True)
-def logs_as_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
-    """For commands that run in this process: a logger that has been set up and used stays so for all tests after."""
-    monkeypatch.setattr("deploy.commands.session.configure_logs", lambda _: None)
-
-
 def empty(conn: Connection) -> None:
     """DELETE, because TRUNCATE of so many tables takes a hundred times as long."""
     for table in (
