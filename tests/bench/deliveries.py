@@ -29,7 +29,7 @@ from schemas.events.signing import new_secret, sign
 from schemas.sealing import KeyRing
 from schemas.settings import inherited_environment
 from schemas.sql.queries import query
-from tests.bench.__main__ import machine
+from tests.bench.machine import machine
 
 RESULTS = Path("deploy/benchmarks/deliveries.md")
 SUBSCRIBERS = 10
@@ -87,7 +87,7 @@ def main(*, events: int, seconds: int, rate: float, writes: bool) -> None:
         beside_dead = measure(running, events=int(seconds * rate), every=1 / rate, dead=1)
         with psycopg.connect(running.urls.database_url) as conn:
             [(postgres,)] = conn.execute("SHOW server_version").fetchall()
-    where = machine(postgres)
+    where = {**machine(), "Postgres": postgres}
     where["command"] = f"python -m tests.bench.deliveries --events {events} --seconds {seconds} --rate {rate:g}"
     text = report(where, bare=bare, burst=burst, steady=steady, beside_dead=beside_dead, rate=rate)
     Console(width=None if sys.stdout.isatty() else 140).print(Markdown(text))
