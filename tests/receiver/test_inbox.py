@@ -15,13 +15,13 @@ from structlog.testing import capture_logs
 from uuid_utils import uuid7
 
 from receiver.arrival import Arrival
-from receiver.columns import as_columns
-from receiver.inbox import ANSWER_SECONDS, Inbox
+from receiver.binary import as_columns, as_values
+from receiver.inbox import ANSWER_SECONDS, INSERT, INSERT_MANY, Inbox
 from receiver.metrics import Metrics
 from receiver.postgres import DurabilityError, check_durability, connect
 from receiver.waiting import NotKeptError
+from receiver.wire import Wire
 from schemas.sealing import KeyRing
-from schemas.sql.queries import query
 from tests.receiver.faults import frozen, role_setting, setting, terminate
 from tests.receiver.serving import KEYS
 
@@ -113,10 +113,11 @@ def test_alone_or_among_others_a_row_is_the_same(database: str, state: str, peer
     rows = [row, row._replace(id=uuid7()), row._replace(id=uuid7())]
 
     async def test() -> None:
-        connection = await connect(database, application="test")
-        await connection.execute(query("callbacks", "insert_callback"), rows[0]._asdict())
-        await connection.execute(query("callbacks", "insert_callbacks"), as_columns(rows[1:]))
-        await connection.close()
+        async with await connect(database, application="test") as connection:
+            wire = Wire(connection, answered=lambda: None)
+            await wire.ask(INSERT, as_values(rows[0]))
+            await wire.ask(INSERT_MANY, [*as_columns(rows[1:]).values()])
+            wire.close()
 
     asyncio.run(test())
 
