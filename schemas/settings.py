@@ -25,7 +25,8 @@ from schemas.tenants import (
 
 Network = IPv4Network | IPv6Network
 
-# protocol.md B: the newer names first; the older ones still resolve and may hold addresses of their own.
+# documentation.jumio.ai, Callback. The newer names first; the older ones still resolve and may have addresses of
+# their own.
 SOURCE_HOSTS = (
     "callback.amer-1.jumio.ai",
     "callback.emea-1.jumio.ai",
@@ -34,7 +35,7 @@ SOURCE_HOSTS = (
     "callback.lon.jumio.com",
     "callback.core-sgp.jumio.com",
 )
-# protocol.md C.5: what Jumio recommends to those who read results, as delays between attempts.
+# retrieval guide: what Jumio recommends to those who read results, as delays between attempts.
 JUMIO_RETRY_SECONDS = (40.0, 60.0, 100.0, 160.0, 240.0, 340.0, 460.0, 600.0, 760.0, 940.0)
 # Svix's published schedule after the first attempt, then daily to a week.
 DELIVERY_RETRY_SECONDS = (5.0, 300.0, 1800.0, 7200.0, 18000.0, 36000.0, 36000.0, *(86400.0,) * 6)
@@ -193,9 +194,9 @@ class Settings(TenantSettings):
         return self.encryption_keys
 
 
-# protocol.md C.1: one host a purpose in each region.
+# KYX guide: one host a purpose in each region.
 JUMIO_HOSTS = ("auth", "account", "api", "retrieval", "status")
-# protocol.md C.7: the data centres of the older generations, documents apart.
+# retrieval guide: the data centres of the older generations, documents apart.
 LEGACY_HOSTS = {
     "amer-1": {"legacy": "https://netverify.com", "legacy_documents": "https://retrieval.netverify.com"},
     "emea-1": {"legacy": "https://lon.netverify.com", "legacy_documents": "https://retrieval.lon.netverify.com"},

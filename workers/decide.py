@@ -16,7 +16,7 @@ class UndecidedError(Exception):
 
 
 def decide(report: Report, rests_on: Basis = "retrieval") -> Verdict:
-    """Status first, then decision (protocol.md D.1): an expired journey may carry any decision.
+    """Status first, then decision (KYX guide): an expired journey may carry any decision.
 
     Raises UndecidedError where the status is not final. Never concludes `passed` without Jumio's own word for it.
     """
@@ -85,12 +85,12 @@ def _is_correction(told: Report, confirmed: Report) -> bool:
 
 
 def _says_less(told: Report, confirmed: Report) -> bool:
-    """A callback may leave out the word on the document (protocol.md A.5), which the retrieval API then adds."""
+    """A callback may leave out the word on the document (document guide), which the retrieval API then adds."""
     return confirmed.status.startswith(f"{told.status}/")
 
 
 def _is_completion(told: Report, confirmed: Report, verdict: Verdict) -> bool:
-    """Some checks are in the retrieval API alone (protocol.md C.7); one of them may well raise a doubt."""
+    """Some checks are in the retrieval API alone (retrieval guide); one of them may well raise a doubt."""
     return verdict.outcome == "warning" and told.status == confirmed.status and set(told.checks) < set(confirmed.checks)
 
 

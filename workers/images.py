@@ -32,7 +32,7 @@ _MAGIC = (
     (b"BM", "image/bmp"),
 )
 _EXPECTED = {"image/jpeg", "image/png"}
-# The one part that is a document and not a picture of one (protocol.md C.3).
+# The one part that is a document and not a picture of one (retrieval guide).
 _ORIGINAL = ("ORIGINAL", "application/pdf")
 
 

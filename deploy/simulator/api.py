@@ -1,4 +1,4 @@
-"""All of Jumio's hosts on one base URL: token, retrieval of every family, health (protocol.md C.1, C.8)."""
+"""All of Jumio's hosts on one base URL: token, retrieval of every family, health (KYX guide)."""
 
 import base64
 import binascii

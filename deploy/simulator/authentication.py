@@ -1,4 +1,4 @@
-"""Authentications: their callbacks, and what v2 says of them (protocol.md A.4, C.7)."""
+"""Authentications: their callbacks, and what v2 says of them (authentication and retrieval guides)."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -9,7 +9,7 @@ from starlette.types import Receive, Scope, Send
 
 from deploy.simulator.faults import Faults
 
-# protocol.md C.2 and recorded answers; the bodies are those of the samples.
+# KYX guide and recorded answers; the bodies are those of the samples.
 PROBLEMS = {
     400: ("Bad Request", "Bad request"),
     401: ("Unauthorized", "The provided credentials are invalid"),
@@ -32,7 +32,7 @@ def problem(status: int, **headers: str) -> Response:
 
 
 def busy(faults: Faults, resource: str) -> Response:
-    """Whether Jumio sends Retry-After is not known (protocol.md I.6), so both happen."""
+    """Whether Jumio sends Retry-After is not documented, so both happen."""
     return problem(429, **({"retry-after": "1"} if faults.variant("429", resource, 2) else {}))
 
 

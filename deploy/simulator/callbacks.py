@@ -48,7 +48,7 @@ def corrected_post(transaction: Transaction, faults: Collection[str], sources: S
 
 
 def _encoded(post: Post, faults: Collection[str]) -> Post:
-    """As in 2021 (protocol.md A.1): JSON that only calls itself a form, or is encoded as one, whole or by members."""
+    """As in 2021 (callback guide): JSON that only calls itself a form, or is encoded as one, whole or by members."""
     if "old_encoding" not in faults:
         return post
     members = {

@@ -14,12 +14,12 @@ import structlog
 
 log = structlog.get_logger()
 
-# Jumio's is not documented (protocol.md A.8); longer than any receiver should need.
+# Jumio's is not documented; longer than any receiver should need.
 ANSWER_SECONDS = 10.0
 # Shorter than servers keep idle connections, so that no callback is lost on one that is just closing.
 KEEPALIVE_SECONDS = 1.0
 PORT_WAIT = 0.1
-# Jumio's is not known (protocol.md I.4).
+# Jumio's is not documented.
 USER_AGENT = "Jumio Callback"
 
 

@@ -1,4 +1,4 @@
-"""The JSON of workflow details and steps, member for member as Jumio sends it (protocol.md D)."""
+"""The JSON of workflow details and steps, member for member as Jumio sends it (KYX guide)."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -157,7 +157,7 @@ def credentials(case: Case) -> list[Json]:
 
 
 def _part(case: Case, category: str, classifier: str) -> Json:
-    """A facemap comes without href: it cannot be downloaded (observed, protocol.md C.3)."""
+    """A facemap comes without href: it cannot be downloaded (recordings)."""
     if classifier == "FACEMAP":
         return {"classifier": classifier}
     credential = case.identify("credential", category)
@@ -180,7 +180,7 @@ def _entry(case: Case, name: str, categories: tuple[str, ...], decision: Decisio
         "credentials": [{"id": case.identify("credential", each), "category": each} for each in categories],
         "decision": {"type": decision[0], "details": {"label": decision[1]}},
     }
-    # Observed (protocol.md H): a screening that was not executed names no credentials.
+    # Observed (recordings): a screening that was not executed names no credentials.
     if name == "watchlistScreening" and decision == NOT_FULFILLED:
         del entry["credentials"]
     if name in _DATA:

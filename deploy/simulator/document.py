@@ -1,4 +1,4 @@
-"""Document Verification: callbacks without a type, pages, and the original as PDF (protocol.md A.5, C.7)."""
+"""Document Verification: callbacks without a type, pages, and the original as PDF (document and retrieval guides)."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ from deploy.simulator.legacy_outcomes import FamilyName, LegacyOutcome
 from deploy.simulator.v2 import V2
 from deploy.simulator.world import World
 
-# protocol.md C.3: the masked side of a credit card.
+# retrieval guide: the masked side of a credit card.
 CARD_PAGE = 101
 _TYPES = ("BS", "UB", "SSC", "CB", "CUSTOM")
 
@@ -71,7 +71,7 @@ class Document(LegacyTransaction):
         return stamped(self.key) | {"status": self.transaction_part(self.shown)["status"]}
 
     def document_part(self) -> Json:
-        """What was read stands in it twice, the second time as text (protocol.md C.7)."""
+        """What was read stands in it twice, the second time as text (retrieval guide)."""
         found = self._paper(self.shown)
         if not self.shown.status.endswith("EXTRACTED"):
             return found

@@ -13,7 +13,7 @@ from deploy.simulator.world import World
 Handler = Callable[[Request], Awaitable[Response]]
 Check = Callable[[World, Request], Response | None]
 
-# Jumio answers 403 to suspicious headers (protocol.md C.1); a library's default name is the likeliest of them.
+# Jumio answers 403 to suspicious headers (KYX guide); a library's default name is the likeliest of them.
 DEFAULT_AGENTS = re.compile(
     r"(python|curl|wget|httpx|aiohttp|urllib|go-http-client|java|okhttp|node|axios)\b", re.IGNORECASE
 )

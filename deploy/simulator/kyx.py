@@ -1,4 +1,4 @@
-"""The retrieval API of the KYX family (protocol.md C.2)."""
+"""The retrieval API of the KYX family (KYX guide)."""
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -51,7 +51,7 @@ class Kyx:
 
     async def steps(self, request: Request) -> Response:
         execution = self._execution(request)
-        # Workflows of before the platform have none (protocol.md D.4).
+        # Workflows of before the platform have none (KYX guide).
         if not execution or execution.details is None or execution.outcome.details == "v3":
             return problem(404)
         return await self._answer(request, execution, "steps", execution.steps)
@@ -110,7 +110,7 @@ class Kyx:
         return problem(401)
 
     def _not_ready(self, execution: Execution, endpoint: str) -> Response:
-        """Details are not there yet, or say so themselves (protocol.md C.5)."""
+        """Details are not there yet, or say so themselves (retrieval guide)."""
         if endpoint == "status":
             return JSONResponse(execution.status_document("ACQUIRED"))
         if execution.details is None or self._world.faults.variant("not_ready", execution.key, 2):

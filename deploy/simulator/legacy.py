@@ -1,4 +1,4 @@
-"""What the older generations have in common: forms as callbacks, one reference, no account (protocol.md A.3 to A.7)."""
+"""What the older generations have in common: forms as callbacks, one reference, no account (Jumio's guides)."""
 
 import json
 from abc import ABC, abstractmethod
@@ -16,13 +16,13 @@ from deploy.simulator.legacy_outcomes import LEGACY_BY_NAME, FamilyName, LegacyO
 from deploy.simulator.people import Subject, invent
 
 FORM = "application/x-www-form-urlencoded"
-# protocol.md C.7: scans and authentications, documents.
+# retrieval guide: scans and authentications, documents.
 HOSTS: Mapping[str, tuple[str, str]] = {
     "amer-1": ("https://netverify.com", "https://retrieval.netverify.com"),
     "emea-1": ("https://lon.netverify.com", "https://retrieval.lon.netverify.com"),
     "apac-1": ("https://core-sgp.jumio.com", "https://retrieval.core-sgp.jumio.com"),
 }
-# Begun so long before its callback that a correction comes a day after its date, as recorded (protocol.md A.8).
+# Begun so long before its callback that a correction comes a day after its date, as recorded.
 AGE = timedelta(days=1, minutes=5)
 
 _NEED_IMAGES = {"truncated_image", "not_an_image", "missing_image"}

@@ -1,4 +1,4 @@
-"""How a transaction of an older generation can end, and what follows from it; the only table of it (protocol.md A)."""
+"""How a transaction of an older generation can end, and what follows from it; the only table of it (callback guide)."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

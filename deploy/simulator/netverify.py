@@ -1,4 +1,4 @@
-"""The retrieval API v2 of Netverify scans (protocol.md C.7)."""
+"""The retrieval API v2 of Netverify scans (retrieval guide)."""
 
 from starlette.requests import Request
 from starlette.routing import Route

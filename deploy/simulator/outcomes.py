@@ -1,4 +1,4 @@
-"""How a workflow can end, and which checks a failed one takes with it (protocol.md D.2)."""
+"""How a workflow can end, and which checks a failed one takes with it (KYX guide)."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

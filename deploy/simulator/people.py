@@ -72,7 +72,7 @@ KINDS = (
     ),
     Kind("ESP", "ID_CARD", "RESIDENT_PERMIT_ID", "VILLAFALSA", "DGP", extra={"dni": "00000000T", **_PERMIT}),
     Kind("IND", "VISA", "UNKNOWN", "KALPANAPUR", "HCI", two_sided=False, extra=_VISA),
-    # Sic: the spelling is Jumio's (protocol.md D.5).
+    # Sic: the spelling is Jumio's (KYX guide).
     Kind("AUT", "ID_CARD", "UNKOWN", "ERFUNDEN AM SEE", "BH", extra={"citizenship": "AUT"}),
 )
 
@@ -118,7 +118,7 @@ def invent(rng: Random) -> Subject:
         "expiryDateParts": _parts(expires),
         "dateOfBirthParts": _parts(born),
         "issuingDateParts": {"year": f"{issued.year}", "month": f"{issued.month:02d}"},
-        # An integer by Jumio's table and a string in its example (protocol.md D.3): both are sent.
+        # An integer by Jumio's table and a string in its example (KYX guide): both are sent.
         "currentAge": rng.choice((age, str(age))),
     }
     return Subject(kind, data, age)

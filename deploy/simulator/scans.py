@@ -1,4 +1,4 @@
-"""Netverify scans: the form that Jumio posts, and the documents that v2 serves (protocol.md A.3, A.6, C.7)."""
+"""Netverify scans: the form that Jumio posts, and the documents that v2 serves (callback and retrieval guides)."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -32,7 +32,7 @@ _NAMES = {
 _UNKNOWN = {"currentAge", "pesel"}
 # Of a document that was not good only these are known.
 _OF_ANY = ("type", "issuingCountry")
-# Spellings of one truth (protocol.md D.5).
+# Spellings of one truth (retrieval guide).
 _TRUE, _FALSE = (True, "true", "TRUE"), (False, "false", "FALSE")
 _GO_NAMES = {"callBackType": "callbackType", "idCheckMRZcode": "idCheckMRZCode", "firstAttemptDate": "firstAttempt"}
 
@@ -123,7 +123,7 @@ class Scan(LegacyTransaction):
         return {**found, "status": self.shown.status}
 
     def transaction_part(self) -> Json:
-        """WEB-CAM is the table's spelling, WEB_UPLOAD the samples' (protocol.md C.7)."""
+        """WEB-CAM is the table's spelling, WEB_UPLOAD the samples' (retrieval guide)."""
         updated = {"updatedAt": stamp(self.updated_at)} if self.updated_at else {}
         return {
             "clientIp": "198.51.100.23",
@@ -147,7 +147,7 @@ class Scan(LegacyTransaction):
         }
 
     def images_document(self) -> Json:
-        """A list, or the one as it is (protocol.md D.5)."""
+        """A list, or the one as it is (retrieval guide)."""
         plain = [{"classifier": each, "href": self.url(f"images/{each}")} for each in self._plain()]
         liveness = [self.url(f"images/{each}") for each in self.images if each.startswith("liveness")]
         return stamped(self.key) | {
@@ -182,9 +182,9 @@ class Scan(LegacyTransaction):
         return {} if self.outcome.status == "NO_ID_UPLOADED" else found
 
     def _data(self, outcome: LegacyOutcome) -> Json:
-        """A fraud's data can be those of an approved document (protocol.md A.8); of the others less is known."""
+        """A fraud's data can be those of an approved document (recordings); of the others less is known."""
         data = {name: value for name, value in self.subject.data.items() if name not in _UNKNOWN}
-        # Sic in the newer generation only (protocol.md D.5).
+        # Sic in the newer generation only (retrieval guide).
         data["subType"] = "UNKNOWN" if data["subType"] == "UNKOWN" else data["subType"]
         if outcome.status in {APPROVED, "DENIED_FRAUD"}:
             return data

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 # What counts against Jumio's 15 a second for a tenant, and against the budget of the older generations, which is
-# counted over five seconds (protocol.md C.4).
+# counted over five seconds (docs.jumio.com).
 KYX = ("status", "details", "steps", "part")
 LEGACY = ("legacy_status", "legacy_data", "legacy_images", "legacy_image")
 LEGACY_SECONDS = 5.0

@@ -1,4 +1,4 @@
-"""The status page of one region, as Jumio publishes it (protocol.md C.8)."""
+"""The status page of one region, as Jumio publishes it (KYX guide)."""
 
 from collections.abc import Mapping
 from typing import Any, Literal, get_args

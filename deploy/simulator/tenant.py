@@ -19,7 +19,7 @@ from deploy.simulator.status_page import StatusPage
 from deploy.simulator.tokens import TOKEN_SECONDS, Basic, Tokens
 from deploy.simulator.world import World
 
-# What Jumio allows a customer (protocol.md C.4).
+# What Jumio allows a customer (docs.jumio.com).
 RETRIEVAL_RATE = "15/s"
 USER_AGENT = "Example Onboarding/1.0"
 HOSTS = ("auth", "account", "api", "retrieval", "status", "legacy", "legacy_documents")

@@ -1,4 +1,4 @@
-"""How customers prove who they are: OAuth2 tokens as Jumio grants them, and Basic for v2 (protocol.md C.1, C.7)."""
+"""How customers prove who they are: OAuth2 tokens as Jumio grants them, and Basic for v2 (KYX and retrieval guides)."""
 
 import base64
 import binascii

@@ -1,4 +1,4 @@
-"""The retrieval API v2 of the older generations, as far as they share it: Basic, headers, faults (protocol.md C.7)."""
+"""The retrieval API v2 of the older generations, as far as they share it: Basic, headers, faults (retrieval guide)."""
 
 import secrets
 from collections.abc import Callable

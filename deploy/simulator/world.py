@@ -28,7 +28,7 @@ class World:
         self.tokens, self.legacy, self.faults, self.page, self.region = tokens, legacy, faults, page, region
         self.rate_limit, self.legacy_rate_limit = rate_limit, legacy_rate_limit
         self.stats = Stats()
-        # A migrated workflow has the reference of an old scan as its id (protocol.md A.1), so the account tells apart.
+        # A migrated workflow has the reference of an old scan as its id (callback guide), so the account tells apart.
         self._transactions: dict[tuple[str, str], Transaction] = {}
         self._of_credential: dict[str, str] = {}
         self._read: defaultdict[str, asyncio.Event] = defaultdict(asyncio.Event)

@@ -9,7 +9,7 @@ from schemas.report import Family, Report
 
 Stage = Literal["final", "underway", "unknown"]
 
-# protocol.md D.5: ids are opaque text, mostly UUIDs; what is allowed here is safe in a path.
+# KYX guide: ids are opaque text, mostly UUIDs; what is allowed here is safe in a path.
 _ID = re.compile(r"[0-9A-Za-z-]{1,64}", re.ASCII)
 
 
@@ -54,7 +54,7 @@ def is_id(value: object) -> bool:
 
 
 def read_time(value: object) -> datetime | None:
-    """A Jumio timestamp (protocol.md A.7: 0 to 3 fraction digits, zone sometimes missing), or None.
+    """A Jumio timestamp (callback guide: 0 to 3 fraction digits, zone sometimes missing), or None.
 
     A time without a zone is UTC. One that no calendar has is None: the caller orders by receipt instead.
     """

@@ -1,4 +1,4 @@
-"""What may stand beside an approval of the older generations without taking it back (protocol.md A.3, C.7)."""
+"""What may stand beside an approval of the older generations without taking it back (callback and retrieval guides)."""
 
 from collections.abc import Mapping
 

@@ -12,7 +12,7 @@ Host = Literal["legacy", "legacy_documents"]
 
 
 class LegacyFamily(Protocol):
-    """A generation whose callback is a form that brings its result along (protocol.md A.3 to A.6, C.7)."""
+    """A generation whose callback is a form that brings its result along (Jumio's guides)."""
 
     NAME: Family
     # Which of the tenant's legacy base URLs its retrieval calls go to.

@@ -1,4 +1,4 @@
-"""bytes -> form: urlencoded, as strict as it must be and as tolerant as it can be (protocol.md A.3)."""
+"""bytes -> form: urlencoded, as strict as it must be and as tolerant as it can be (callback guide)."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""KYX: Jumio's present generation. A JSON callback without any result (protocol.md A.2)."""
+"""KYX: Jumio's present generation. A JSON callback without any result (KYX guide)."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -12,11 +12,11 @@ from schemas.verdict import Row
 
 NAME: Family = "kyx"
 
-# protocol.md A.2, in the order of a journey; the first three come to nobody's verdict.
+# KYX guide, in the order of a journey; the first three come to nobody's verdict.
 UNDERWAY = ("INITIATED", "ACQUISITION_STARTED", "ACQUIRED")
 EXPIRED = ("SESSION_EXPIRED", "TOKEN_EXPIRED")
 FINAL = ("PROCESSED", *EXPIRED)
-# The one closed set of Jumio's (protocol.md D.2): any other word is for a person to look at.
+# The one closed set of Jumio's (KYX guide): any other word is for a person to look at.
 OUTCOMES: Mapping[str, Outcome] = {
     "PASSED": "passed",
     "REJECTED": "rejected",

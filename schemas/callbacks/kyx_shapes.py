@@ -1,4 +1,4 @@
-"""The members and the open vocabularies of KYX documents (protocol.md A.2, D.1 to D.4): unknown ones are only noted."""
+"""The members and the open vocabularies of KYX documents (KYX guide): unknown ones are only noted."""
 
 from schemas.callbacks.legacy_shapes import GENDERS
 from schemas.callbacks.shape import ANY, Shape, shape, words
@@ -45,7 +45,7 @@ _DATA: dict[str, Shape] = {
 
 _NOT_DONE = "PRECONDITION_NOT_FULFILLED TECHNICAL_ERROR"
 _CONFIRMED = f"{_NOT_DONE} OK DENY ALERT NOT_ENOUGH_DATA UNSUPPORTED_COUNTRY UNSUPPORTED_STATE VALIDATION_FAILED"
-# protocol.md D.2, all types of a capability together.
+# KYX guide, all types of a capability together.
 LABELS = {
     capability: frozenset(labels.split())
     for capability, labels in {

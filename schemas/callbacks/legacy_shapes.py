@@ -1,4 +1,4 @@
-"""The members of what the older generations post and serve (protocol.md A.3 to A.6, C.7)."""
+"""The members of what the older generations post and serve (Jumio's guides)."""
 
 from collections.abc import Mapping
 

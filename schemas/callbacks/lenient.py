@@ -222,7 +222,7 @@ def anywhere(document: object, member: str) -> Iterator[Any]:
 
 
 def is_searching(document: object) -> bool:
-    """Whether Jumio still compares the face with those of others, which may add a finding later (protocol.md C.5)."""
+    """Whether Jumio still compares the face with those of others, which may add a finding later (retrieval guide)."""
     words = [word for found in anywhere(document, "faceSearchFindings") for word in anywhere(found, "status")]
     return any(isinstance(word, str) and word.strip().upper() == "PENDING" for word in words)
 

@@ -1,4 +1,4 @@
-"""What Netverify found besides the document: the person, and the additional checks (protocol.md A.3, C.7)."""
+"""What Netverify found besides the document: the person, and the additional checks (callback and retrieval guides)."""
 
 from collections.abc import Mapping
 
@@ -20,7 +20,7 @@ _ANSWERS: Mapping[str, Outcome] = {
     "NEGATIVE_RESULT": "rejected",
     "CHECK_NOT_DONE": "not_executed",
 }
-# Two words for one thing (protocol.md D.5).
+# Two words for one thing (KYX guide).
 _DONE = frozenset({"DONE", "SUCCESS"})
 # What is there only where Jumio looked at the person; alone it is not the match and the life that an approval needs.
 SIGNS = ("idFaceMatch", "idFaceLiveness", "similarityScore", "similarityDecision")

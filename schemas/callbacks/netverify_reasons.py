@@ -1,4 +1,4 @@
-"""Why Netverify rejected: one spelling of each reason, whatever of it Jumio left out (protocol.md A.3)."""
+"""Why Netverify rejected: one spelling of each reason, whatever of it Jumio left out (callback guide)."""
 
 from collections.abc import Mapping
 

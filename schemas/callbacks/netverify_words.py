@@ -1,4 +1,4 @@
-"""Netverify's own words: the fields of its callback, and what the retrieval API calls them (protocol.md A.3, C.7)."""
+"""Netverify's own words: the fields of its callback, and what the retrieval API calls them (both guides)."""
 
 from collections.abc import Mapping
 
@@ -24,7 +24,7 @@ PUBLIC_SAFETY_ID HEALTH_ID OTHER_ID VISA UNKNOWN REGULAR_DRIVING_LICENSE LEARNIN
 FIELDS = tuple(_FIELDS.split())
 TYPES = frozenset({"PASSPORT", "DRIVING_LICENSE", "ID_CARD", "VISA", "UNSUPPORTED"})
 SUBTYPES = frozenset(_SUBTYPES.split())
-# What the retrieval API calls the fields of the callback (protocol.md C.7); the rest has the same name, or no use here.
+# What the retrieval API calls the fields of the callback (retrieval guide); the rest has the same name, or no use here.
 RENAMED: Mapping[str, Mapping[str, str]] = {
     "document": {
         "status": "verificationStatus", "type": "idType", "subType": "idSubtype", "idSubtype": "idSubtype",

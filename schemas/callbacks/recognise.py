@@ -1,4 +1,4 @@
-"""bytes -> family, by content and never by Content-Type alone (protocol.md A.1)."""
+"""bytes -> family, by content and never by Content-Type alone (callback guide)."""
 
 import re
 from collections.abc import Iterator, Mapping

@@ -1,4 +1,4 @@
-"""bytes -> form: what is tolerated, and what is parked for which reason (reliability.md F1 to F14)."""
+"""bytes -> form: what is tolerated, and what is parked for which reason."""
 
 import json
 from typing import Any

@@ -19,7 +19,7 @@ from workers.decide import UndecidedError, decide
 from workers.jumio.kyx import read_report
 
 ROWS = list(vocabulary())
-# protocol.md A.3 to A.5, D.1 and D.2: every word that Jumio ever documented, or was seen to say.
+# Jumio's guides: every word that Jumio ever documented, or was seen to say.
 NETVERIFY = {
     "APPROVED_VERIFIED", "DENIED_FRAUD", "DENIED_UNSUPPORTED_ID_TYPE", "DENIED_UNSUPPORTED_ID_COUNTRY",
     "ERROR_NOT_READABLE_ID", "NO_ID_UPLOADED",

@@ -1,6 +1,6 @@
 """Addresses and spellings that no event may go to."""
 
-# reliability.md 5.4, and those that other tables forgot.
+# IANA's special-purpose registries, and those that other tables forgot.
 FORBIDDEN = [
     "10.0.0.1",
     "127.0.0.1",
@@ -48,7 +48,7 @@ FORBIDDEN = [
     "4000::1",
     "e000::1",
 ]
-# IANA's special-purpose registries and what clouds keep for themselves, range by range; not in reliability.md 5.4.
+# IANA's special-purpose registries and what clouds keep for themselves, range by range.
 MORE_FORBIDDEN = [
     "192.31.196.1",  # AS112-v4, RFC 7535
     "192.52.193.1",  # AMT, RFC 7450

@@ -1,4 +1,4 @@
-"""KYX: the callback holds no result, so everything is read (protocol.md C.2, C.5)."""
+"""KYX: the callback holds no result, so everything is read (KYX and retrieval guides)."""
 
 import structlog
 from psycopg import Connection
@@ -26,7 +26,7 @@ def ask_kyx(conn: Connection, jumio: Jumio, callback: Callback) -> Report | None
 
 
 def _ask_status_first(conn: Connection, jumio: Jumio, callback: Callback) -> Report | None:
-    """Of an expired workflow there may be no details (protocol.md C.5), and a new word may mean anything."""
+    """Of an expired workflow there may be no details (retrieval guide), and a new word may mean anything."""
     document = jumio.status(conn, callback.account_id, callback.workflow_key)
     workflow = document.get("workflowExecution")
     status = workflow.get("status") if isinstance(workflow, dict) else None

@@ -1,4 +1,4 @@
-"""The older generations: the callback brings its result along, and the retrieval API confirms it (protocol.md C.7)."""
+"""The older generations: the callback brings its result along, and the retrieval API confirms it (retrieval guide)."""
 
 from dataclasses import replace
 

@@ -15,7 +15,7 @@ from workers.errors import SubscriberForbiddenError
 
 Resolve = Callable[[str, int], Sequence[str]]
 
-# Python calls these global, and so do other tables (reliability.md M12): 6to4 relays, Azure's host agent, protocol
+# Python calls these global, and so do other tables (svix's, for one): 6to4 relays, Azure's host agent, protocol
 # assignments, AS112 and AMT, multicast; and in IPv6 what carries another address inside (Teredo, 6to4), is for
 # documents, or has not been given out, so that whoever announces it is not its owner.
 _NEVER = tuple(

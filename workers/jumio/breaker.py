@@ -152,7 +152,7 @@ class Breaker:
 
 
 def says_down(page: Mapping[str, object]) -> bool:
-    """Of the region, or of what we ask it for; DEGRADED still answers (protocol.md C.8)."""
+    """Of the region, or of what we ask it for; DEGRADED still answers (KYX guide)."""
     details = page.get("details")
     words = [page.get("status"), details.get("retrieval") if isinstance(details, Mapping) else None]
     return any(isinstance(word, str) and word.strip().upper() == "DOWN" for word in words)

@@ -74,7 +74,7 @@ class Caller:
         if answer.status in _REFUSALS and use == "details":
             self.refused(conn, f"{asked}; answered {answer.status}")
         elif answer.status in _REFUSALS and self._breaker:
-            # It may mean that image alone, as with pages that show a credit card (protocol.md C.7).
+            # It may mean that image alone, as with pages that show a credit card (retrieval guide).
             self._breaker.excused(conn)
         return require_ok(answer, asked=asked)
 
@@ -111,7 +111,7 @@ class Jumio:
         return body
 
     def steps(self, conn: Connection, account_id: str, workflow_id: str) -> bytes | None:
-        """None for workflows of before there were steps (protocol.md D.4)."""
+        """None for workflows of before there were steps (KYX guide)."""
         try:
             body = self._read(conn, f"{_workflow(account_id, workflow_id)}/steps", asked="steps")
         except JumioNotFoundError:
@@ -155,7 +155,7 @@ class Jumio:
         return not self._tokens.is_current(conn, token.token_id)
 
     def _token(self, conn: Connection) -> AccessToken:
-        """Not within the budget: Jumio counts token requests apart, and there is one an hour (protocol.md C.4)."""
+        """Not within the budget: Jumio counts token requests apart, and there is one an hour (docs.jumio.com)."""
         try:
             return self._tokens.get(conn)
         except JumioRefusedError as error:
@@ -173,7 +173,7 @@ class Jumio:
             headers={
                 "Accept": IMAGE if use == "images" else JSON,
                 "Authorization": f"Bearer {token.token}",
-                "Content-Type": JSON,  # asked for by KYX even where there is no body (protocol.md C.1)
+                "Content-Type": JSON,  # asked for by KYX even where there is no body (KYX guide)
                 "User-Agent": self._tenant.user_agent,
             },
             use=use,

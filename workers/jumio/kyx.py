@@ -1,4 +1,4 @@
-"""Details and steps of a KYX workflow -> a report. Pure, and tolerant by every rule of protocol.md D.5."""
+"""Details and steps of a KYX workflow -> a report. Pure, and tolerant of every oddity in guide and recordings."""
 
 from collections.abc import Collection
 from typing import Any
@@ -24,7 +24,7 @@ from workers.errors import JumioAnswerError, JumioNotFoundError, JumioNotReadyEr
 from workers.jumio.lenient import canonical, read_object
 
 CLASSIFIER = lenient.CLASSIFIER
-# Data that was known before the journey, in JSON (protocol.md C.3).
+# Data that was known before the journey, in JSON (recordings).
 _NO_IMAGE = "PREPARED_DATA"
 
 
@@ -70,7 +70,7 @@ def read_report(details: bytes, steps: bytes | None, *, account_id: str, workflo
 
 
 def expired_report(document: dict[str, Any], *, account_id: str, workflow_key: str) -> Report:
-    """What the status call says of a workflow that expired: some have no details (protocol.md C.5).
+    """What the status call says of a workflow that expired: some have no details (retrieval guide).
 
     Raises JumioNotReadyError where it did not expire: then the missing details are still to come.
     """

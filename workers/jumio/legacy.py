@@ -22,7 +22,7 @@ _PATH = re.compile(r"(/[0-9A-Za-z_-]+)+", re.ASCII)
 
 
 class Legacy:
-    """Retrieval API v2 of one tenant (protocol.md C.7). The connection is used for the breaker; errors as of Jumio."""
+    """Retrieval API v2 of one tenant (retrieval guide). The connection is used for the breaker; errors as of Jumio."""
 
     def __init__(
         self, tenant: Tenant, http: Http, budget: Budget | None = None, breaker: Breaker | None = None
@@ -56,7 +56,7 @@ class Legacy:
     def image(self, conn: Connection, family: LegacyFamily, key: str, classifier: str) -> bytes:
         """The bytes as they came: whether they are an image is the caller's to find out.
 
-        Raises WithheldError where this image alone is refused (protocol.md C.3): the transaction itself is shown.
+        Raises WithheldError where this image alone is refused (retrieval guide): the transaction itself is shown.
         """
         try:
             path = family.image_path(require_id(key), classifier)

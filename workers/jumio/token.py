@@ -29,7 +29,7 @@ RENEWAL_SECONDS = 15.0
 # The others look this often and this long, then the row they work on is tried again later.
 POLL_SECONDS = 0.2
 PATIENCE_SECONDS = 10.0
-# Jumio's own: tokens live an hour, "refresh some minutes early" (protocol.md C.1).
+# Jumio's own: tokens live an hour, "refresh some minutes early" (KYX guide).
 LIFE_SECONDS = 3600.0
 EARLY_SECONDS = 300.0
 # A clock that is wrong makes every token look expired; it must not cost a token request a call (limit 10 a second).
@@ -152,7 +152,7 @@ class Tokens:
 def usable_seconds(document: Object) -> float:
     """How long to hand it out: less than `expires_in`, which is only an upper bound, and less than its own `exp`.
 
-    Jumio caches tokens on its side and may answer one that was made long ago (protocol.md C.1).
+    Jumio caches tokens on its side and may answer one that was made long ago (KYX guide).
     """
     expires_in = _seconds(document.get("expires_in"))
     life = LIFE_SECONDS if expires_in is None else expires_in

@@ -19,9 +19,9 @@ TIMEOUTS = httpx2.Timeout(connect=5.0, read=15.0, write=10.0, pool=5.0)
 # A worker is held this long at most by one question, however slowly the bytes come; an image of 16 MiB still fits.
 TOTAL_SECONDS = 30.0
 DOCUMENT_BYTES = 8 * 1_048_576  # details are about 13 KiB: room for any future one, none for a bomb
-IMAGE_BYTES = 16 * 1_048_576  # protocol.md C.3: uploads of up to 15 MB are allowed
+IMAGE_BYTES = 16 * 1_048_576  # docs.jumio.com: uploads of up to 15 MB are allowed
 TOKEN_BYTES = 64 * 1024
-# A longer wish would put a workflow off by more than the whole of Jumio's own schedule (protocol.md C.5).
+# A longer wish would put a workflow off by more than the whole of Jumio's own schedule (retrieval guide).
 LONGEST_WISH_SECONDS = 3600.0
 # The two below 500 that say nothing against the question itself.
 _AWAY = frozenset({HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.REQUEST_TIMEOUT})

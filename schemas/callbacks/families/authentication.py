@@ -1,4 +1,4 @@
-"""Netverify Authentication: the same person again, by the face alone (protocol.md A.4, C.7)."""
+"""Netverify Authentication: the same person again, by the face alone (authentication and retrieval guides)."""
 
 from collections.abc import Iterator, Mapping
 from datetime import datetime

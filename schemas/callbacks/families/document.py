@@ -1,4 +1,4 @@
-"""Document Verification: any paper, stored page by page, and read where Jumio can (protocol.md A.5, C.7)."""
+"""Document Verification: any paper, stored page by page, and read where Jumio can (document and retrieval guides)."""
 
 from collections.abc import Iterator, Mapping
 from datetime import datetime

@@ -1,4 +1,4 @@
-"""Netverify ID Verification, Jumio Go and performNetverify (protocol.md A.3, A.6, C.7)."""
+"""Netverify ID Verification, Jumio Go and performNetverify (callback and retrieval guides)."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime

@@ -1,4 +1,4 @@
-"""Every oddity of protocol.md D.5: what is not there, not of its type, misspelt or somebody else's."""
+"""Every oddity of the KYX guide and of recordings: what is not there, not of its type, misspelt or somebody else's."""
 
 import json
 from typing import Any
