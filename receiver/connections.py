@@ -127,7 +127,7 @@ class Connection(HttpToolsProtocol):
         self._was_read()
 
     def shutdown(self) -> None:
-        """A half-sent body must not hold up a stop; whole requests get their answer."""
+        """Who is slow must not hold up a stop; whole requests get their answer."""
         super().shutdown()
         self.loop.call_later(STOP_SECONDS, self._stop_waiting)
 
@@ -151,7 +151,9 @@ class Connection(HttpToolsProtocol):
         super().on_message_complete()
 
     def _stop_waiting(self) -> None:
-        if self.cycle is not None and self.cycle.more_body and not self.transport.is_closing():
+        """Neither half a body nor answers that nobody reads are worth the whole of the server's grace."""
+        half_sent = self.cycle is not None and self.cycle.more_body and not self.transport.is_closing()
+        if half_sent or self.transport.get_write_buffer_size():
             self._cut("stop")
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:

@@ -26,10 +26,10 @@ from deploy.migrate import migrate
 from deploy.simulator.loop import LoopThread
 from deploy.simulator.run import Simulator
 from deploy.up import fixed_bind
-from schemas.sealing import KeyRing
-from schemas.settings import Settings, inherited_environment
+from schemas.settings import Settings
 from tests.crash_proof.clock import Clock
 from tests.crash_proof.disk import small_disk
+from tests.crash_proof.environment import environment
 from tests.crash_proof.pids import children, descendants, signal_all
 from tests.crash_proof.proxy import Proxy
 
@@ -38,8 +38,6 @@ RECEIVERS = ("receiver-1", "receiver-2")
 _RESTART_SECONDS = 0.5
 _WATCH_SECONDS = 0.05
 _START_SECONDS = 60.0
-# Schedules of seconds, long enough that two hundred faults in a row use nobody's attempts up.
-_SCHEDULE = ",".join(["1", "1", "2", "2", "4", "4", *["8"] * 14])
 
 
 @dataclass
@@ -239,45 +237,32 @@ def _line(
     subscriber: Subscriber,
     worker_processes: int,
 ) -> Line:
+    services = {service.name: service for service in urls.services}
     loop = LoopThread("proxies")
     loop.start()
     stack.callback(loop.stop)
-
-    def proxy(service: str) -> Proxy:
-        made = Proxy(loop, services[service].port)
-        made.start()
-        stack.callback(made.stop)
-        return made
-
-    services = {service.name: service for service in urls.services}
-    given = {name: value for name, value in inherited_environment().items() if not name.startswith("PG")}
-    environment = {
-        **given,
-        **simulator.environment(),
-        "METRICS_BIND": "127.0.0.1:0",
-        "ENCRYPTION_KEYS": KeyRing.generate(),
-        "SUBSCRIBER_PRIVATE_CIDRS": "127.0.0.0/8",
-        "JUMIO_RETRY_SECONDS": _SCHEDULE,
-        "DELIVERY_RETRY_SECONDS": _SCHEDULE,
-        "JUMIO_RETRIEVAL_RATE": "1000/s",
-        "WORKER_PROCESSES": str(worker_processes),
-        "LOG_FORMAT": "json",
-    }
     return Line(
         folder=folder,
         logs=logs,
         simulator=simulator,
         subscriber=subscriber,
         services=services,
-        doors={name: proxy("postgres") for name in RECEIVERS},
-        back=proxy("postgres"),
-        broker=proxy("valkey"),
+        doors={name: _proxy(stack, loop, services["postgres"]) for name in RECEIVERS},
+        back=_proxy(stack, loop, services["postgres"]),
+        broker=_proxy(stack, loop, services["valkey"]),
         clock=Clock.where_possible(folder),
         small_disk=stack.enter_context(small_disk(spool_of(folder, RECEIVERS[0]))),
         database_url=urls.database_url,
         broker_url=urls.broker_url,
-        environment=environment,
+        environment=environment(simulator, worker_processes=worker_processes),
     )
+
+
+def _proxy(stack: ExitStack, loop: LoopThread, service: Service) -> Proxy:
+    made = Proxy(loop, service.port)
+    made.start()
+    stack.callback(made.stop)
+    return made
 
 
 def spool_of(folder: Path, receiver: str) -> Path:

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import signal
+import socket
 import subprocess
 import threading
 import time
@@ -41,6 +42,22 @@ def test_sigterm_lets_what_is_whole_finish_and_does_not_wait_for_what_is_not(ser
     assert answers[1] == b""
     assert answers[2].count(b"HTTP/1.1 200") == 1
     assert states(database) == ["stored"]
+
+
+def test_who_reads_no_answer_does_not_hold_up_a_stop(served: Served) -> None:
+    asked = b"GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n" * 100
+    with socket.create_connection((served.host, served.metrics_port), source_address=(JUMIO, 0)) as deaf:
+        deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        # Nothing more goes in once its answers fill what the system holds for it.
+        deaf.settimeout(1)
+        with pytest.raises(TimeoutError):
+            for _ in range(10_000):
+                deaf.sendall(asked)
+        began = time.monotonic()
+        served.process.send_signal(signal.SIGTERM)
+
+        assert served.process.wait(20) == 0
+        assert time.monotonic() - began < 12
 
 
 def test_a_body_that_becomes_whole_soon_after_sigterm_is_kept_and_answered(served: Served, database: str) -> None:
