@@ -41,7 +41,7 @@ class Link:
 
     def wants(self, rows: int) -> bool:
         """Whether so many that wait are to be sent now."""
-        if self._wire is None or not self.open or not rows:
+        if self._wire is None or self._wire.lost.done() or not self.open or not rows:
             return False
         return not self._wire or (rows >= WORTH_ROWS and len(self._wire) < MOST_UNDER_WAY)
 

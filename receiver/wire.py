@@ -71,6 +71,7 @@ class Wire:
         self._under_way: deque[Sent] = deque()
         self._prepared: set[bytes] = set()
         self._outcome: PGresult | None = None
+        self._listens = True
         self._late: asyncio.TimerHandle | None = None
         self.lost: asyncio.Future[Exception] = self._loop.create_future()
         self._pgconn.enter_pipeline_mode()
@@ -91,6 +92,9 @@ class Wire:
 
         Whoever was told that it is frozen hears once more if Postgres ran the statement in the end.
         """
+        if self.lost.done():
+            then(self.lost.result())
+            return
         self._under_way.append(Sent(then, self._loop.time()))
         if self._late is None:
             self._late = self._loop.call_later(STATEMENT_SECONDS, self._look_for_late)
@@ -122,8 +126,10 @@ class Wire:
 
     def close(self) -> None:
         """Hang up, whatever is under way."""
-        if self.closed:
+        # Not `closed`: libpq may have closed the socket, and the next to get its number would not be heard.
+        if not self._listens:
             return
+        self._listens = False
         self._loop.remove_reader(self._socket)
         self._loop.remove_writer(self._socket)
         if self._late is not None:
