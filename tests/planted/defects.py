@@ -41,6 +41,13 @@ DEFECTS = (
         f"{_INBOX}::test_without_postgres_the_answer_is_not_kept_and_in_time",
     ),
     defect(
+        "forgets what was under way when the connection broke",
+        "receiver/inbox.py",
+        "self._waiting.put_back(batch)",
+        "pass",
+        f"{_INBOX}::test_a_statement_that_postgres_ends_costs_no_callback",
+    ),
+    defect(
         "commits without waiting for the disk",
         "receiver/postgres.py",
         "-c synchronous_commit=on",

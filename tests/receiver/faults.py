@@ -16,6 +16,12 @@ def terminate(url: str) -> None:
         conn.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'jumio-receiver'")
 
 
+def cancel(url: str) -> None:
+    """End what the receivers' connections are doing, with an error; the connections stay."""
+    with psycopg.connect(url, autocommit=True) as conn:
+        conn.execute("SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE application_name = 'jumio-receiver'")
+
+
 @contextlib.contextmanager
 def frozen(url: str) -> Iterator[None]:
     """All of Postgres stopped, connections and all."""

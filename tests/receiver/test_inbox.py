@@ -23,7 +23,7 @@ from receiver.postgres import DurabilityError, check_durability, connect
 from receiver.waiting import NotKeptError
 from receiver.wire import Wire
 from schemas.sealing import KeyRing
-from tests.receiver.faults import frozen, role_setting, setting, terminate
+from tests.receiver.faults import cancel, frozen, role_setting, setting, terminate
 from tests.receiver.serving import KEYS
 
 RING = KeyRing.parse(KEYS)
@@ -176,6 +176,23 @@ def test_a_cut_connection_costs_no_callback(database: str) -> None:
     assert {"inbox.disconnected", "inbox.reconnected"} <= {line["event"] for line in logs}
 
 
+def test_a_statement_that_postgres_ends_costs_no_callback(database: str) -> None:
+    async def test() -> None:
+        async with opened(database) as inbox:
+            await inbox.keep(arrival())
+            with psycopg.connect(database) as locking:
+                locking.execute("LOCK TABLE pipeline.callbacks IN ACCESS EXCLUSIVE MODE")
+                keeping = asyncio.gather(kept(inbox, *(arrival() for _ in range(20))))
+                await asyncio.sleep(0.1)
+                await asyncio.to_thread(cancel, database)
+            [found] = await keeping
+            assert all(found)
+
+    asyncio.run(test())
+
+    assert rows(database) == 21
+
+
 def test_a_frozen_postgres_neither_hangs_an_answer_nor_poisons_what_follows(database: str) -> None:
     async def test() -> None:
         async with opened(database) as inbox:
@@ -210,8 +227,13 @@ def test_the_relay_is_woken_a_few_times_for_many_rows_and_the_pulse_beats(databa
 def test_without_postgres_the_answer_is_not_kept_and_in_time() -> None:
     async def test() -> None:
         async with opened("postgresql://nobody@127.0.0.1:1/none") as inbox:
+            keeping = asyncio.gather(kept(inbox, *(arrival() for _ in range(2500))))
+            # To seal so many takes a time of its own: it is over once each has had its turn.
+            for _ in range(3):
+                await asyncio.sleep(0)
             began = time.monotonic()
-            assert not any(await kept(inbox, *(arrival() for _ in range(2500))))
+            [found] = await keeping
+            assert not any(found)
             assert time.monotonic() - began < ANSWER_SECONDS + 0.5
 
     asyncio.run(test())

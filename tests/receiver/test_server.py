@@ -15,6 +15,7 @@ from psycopg.conninfo import make_conninfo
 
 from deploy.migrate import migrate
 from deploy.simulator.dns import DnsServer
+from receiver.connections import MOST_AHEAD
 from tests.receiver.conftest import NAMES
 from tests.receiver.serving import JUMIO, JUMIO_TOO, STRANGER, Served, read_all, serve, wait_until
 
@@ -92,6 +93,19 @@ def test_slow_heads_and_silent_connections_are_closed_within_ten_seconds(served:
         assert [read_all(talk) for talk in (silent, partial, dripping)] == [b"", b"", b""]
         assert 8 < time.monotonic() - began < 12
         thread.join()
+
+
+def test_who_sends_without_waiting_for_answers_is_listened_to_only_so_far(served: Served) -> None:
+    ahead = b"GET /livez HTTP/1.1\r\nHost: a\r\n\r\n"
+
+    few = served.say(ahead * 10 + ahead.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"), peer=STRANGER)
+    many = served.say(ahead * 1000, peer=STRANGER)
+
+    assert few.count(b"HTTP/1.1 200") == 11
+    # One that is being answered, and those that wait for it.
+    assert many.count(b"HTTP/1.1 200") == MOST_AHEAD + 1
+    assert b"connection: close" in many
+    assert served.post() == 200
 
 
 def test_personal_data_is_in_no_line_of_the_log(environment: dict[str, str], database: str, tmp_path: Path) -> None:

@@ -3,10 +3,12 @@
 import asyncio
 import contextlib
 import os
+import socket
 from collections.abc import AsyncIterator, Callable, Sequence
 
 import psycopg
 import pytest
+import uvloop
 from psycopg.pq.abc import PGresult
 
 from receiver.arrival import Row
@@ -66,7 +68,8 @@ def test_many_under_way_are_answered_in_their_order_and_one_rows_fault_is_its_ow
     assert rows(database) == MANY - 1
 
 
-def test_what_is_larger_than_the_sockets_buffers_arrives_whole(database: str) -> None:
+def test_what_is_larger_than_the_sockets_buffers_arrives_whole(database: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("receiver.wire.STATEMENT_SECONDS", 30.0)
     body = os.urandom(8 * 1_048_576)
 
     async def test() -> None:
@@ -171,6 +174,36 @@ def test_an_idle_connection_that_is_cut_is_noticed_at_once(database: str) -> Non
             await asyncio.to_thread(terminate, database)
             await asyncio.wait((wire.lost,), timeout=5)
             assert isinstance(wire.lost.result(), psycopg.OperationalError)
+
+    asyncio.run(test())
+
+
+@pytest.mark.parametrize("new_loop", [asyncio.new_event_loop, uvloop.new_event_loop], ids=["asyncio", "uvloop"])
+def test_who_gets_the_number_of_a_socket_that_was_cut_is_heard(
+    database: str, new_loop: Callable[[], asyncio.AbstractEventLoop]
+) -> None:
+    async def test() -> None:
+        async with wired(database) as wire:
+            await asyncio.to_thread(terminate, database)
+            await asyncio.wait_for(wire.lost, timeout=5)
+            ours, other = socket.socketpair()
+            with other:
+                reader, writer = await asyncio.open_connection(sock=ours)
+                other.sendall(b"heard\n")
+                assert await asyncio.wait_for(reader.readline(), timeout=2) == b"heard\n"
+                writer.close()
+
+    with asyncio.Runner(loop_factory=new_loop) as runner:
+        runner.run(test())
+
+
+def test_a_connection_that_was_lost_says_so_at_once(database: str) -> None:
+    async def test() -> None:
+        async with wired(database) as wire:
+            await asyncio.to_thread(terminate, database)
+            await asyncio.wait_for(wire.lost, timeout=5)
+            with pytest.raises(psycopg.OperationalError):
+                await asyncio.wait_for(wire.ask(INSERT, as_values(row())), timeout=2)
 
     asyncio.run(test())
 
