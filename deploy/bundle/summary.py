@@ -35,6 +35,7 @@ was changed.</footer>
 _IDENTITY = (
     "document_type",
     "issuing_country",
+    "issuing_state",
     "first_name",
     "last_name",
     "date_of_birth",

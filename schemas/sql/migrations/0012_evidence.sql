@@ -52,7 +52,7 @@ $$;
 
 CREATE FUNCTION pipeline.exported_identities(tenant text, family text, workflow_key text) RETURNS TABLE (
     report_id uuid, document_type text, document_subtype text, issuing_country text, first_name text, last_name text,
-    date_of_birth text, document_number text, issuing_date text, expiry_date text
+    date_of_birth text, document_number text, issuing_date text, expiry_date text, issuing_state text
 ) LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     IF pipeline.committed_request(ARRAY['bundle.exported', $1, $2, $3]) IS NULL THEN
@@ -60,13 +60,28 @@ BEGIN
     END IF;
     RETURN QUERY
     SELECT i.report_id, i.document_type, i.document_subtype, i.issuing_country, i.first_name, i.last_name,
-        i.date_of_birth, i.document_number, i.issuing_date, i.expiry_date
+        i.date_of_birth, i.document_number, i.issuing_date, i.expiry_date, i.issuing_state
     FROM pipeline.reports r
     JOIN pipeline.identities i ON i.report_id = r.id
     WHERE r.tenant = $1 AND r.family = $2 AND r.workflow_key = $3
     ORDER BY r.fetched_at, r.id, i.position;
 END
 $$;
+
+-- The place of issue, where a country's states issue documents (US CIP): the code of a state is shown, any other text is masked.
+ALTER TABLE pipeline.identities ADD COLUMN issuing_state text;
+CREATE OR REPLACE VIEW compliance.identities WITH (security_barrier = true) AS
+SELECT w.tenant, w.family, w.workflow_key, w.verdict_version, i.document_type, i.document_subtype, i.issuing_country,
+    pipeline.masked(i.first_name) AS first_name, pipeline.masked(i.last_name) AS last_name,
+    pipeline.masked_date(i.date_of_birth) AS date_of_birth, pipeline.masked(i.document_number) AS document_number,
+    pipeline.masked_date(i.expiry_date) AS expiry_date, pipeline.masked_date(i.issuing_date) AS issuing_date,
+    i.position,
+    CASE WHEN i.issuing_country IN ('USA', 'CAN', 'AUS') AND i.issuing_state ~ '^[A-Z]{2,3}$' THEN i.issuing_state
+        ELSE pipeline.masked(i.issuing_state) END AS issuing_state
+FROM pipeline.workflows w
+JOIN pipeline.identities i ON i.report_id = w.report_id;
+COMMENT ON VIEW compliance.identities IS 'Data extracted from one document, masked: *** where there is a text, the year of a date. compliance.reveal_identity shows it in the clear to those who say why. Addresses, gender, nationality and places finer than the state are in the sealed report only.';
+COMMENT ON COLUMN compliance.identities.issuing_state IS 'Code of the state that issued it, in the USA, Canada and Australia; *** where Jumio gives another text.';
 
 -- compliance.timeline: in which searches a workflow was found.
 CREATE INDEX audit_found ON pipeline.audit USING gin ((details -> 'found') jsonb_path_ops)
