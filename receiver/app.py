@@ -14,6 +14,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from receiver.allowlist import Allowlist
 from receiver.answers import NOT_FOUND
+from receiver.body import TICK_SECONDS
 from receiver.callers import Callers
 from receiver.guard import Guard
 from receiver.health import door, livez, readyz
@@ -23,6 +24,7 @@ from receiver.metrics import Metrics
 from receiver.room import Room
 from receiver.spool.drain import Drain
 from receiver.spool.spool import Spool
+from receiver.ticks import Ticks
 from receiver.watch import Watch
 from schemas.settings import Settings
 
@@ -110,6 +112,7 @@ def _state(settings: Settings, metrics: Metrics, allowlist: Allowlist) -> State:
         allowlist=allowlist,
         callers=Callers(settings, allowlist),
         room=room,
+        ticks=Ticks(TICK_SECONDS),
         watch=Watch(url, room=room, metrics=metrics),
         metrics=metrics,
     )

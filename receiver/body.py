@@ -5,9 +5,13 @@ from dataclasses import dataclass
 
 from starlette.types import Receive
 
+from receiver.ticks import Ticks
+
 # How long somebody who sent too much is listened to, so that the answer is read and not lost in a reset.
 LINGER_SECONDS = 2.0
 LINGER_FACTOR = 4
+# How late a caller may hear that its body took too long.
+TICK_SECONDS = 0.1
 
 
 class IncompleteError(Exception):
@@ -19,28 +23,35 @@ class SlowError(Exception):
 
 
 class Deadline:
-    """As asyncio.timeout, at a third of its cost, for what is not cancelled by anyone else. Raises SlowError."""
+    """As asyncio.timeout, at a fraction of its cost, for what is not cancelled by anyone else. Raises SlowError."""
 
-    __slots__ = ("_passed", "_task", "_timer")
+    __slots__ = ("_task", "late", "until")
 
-    def __init__(self, seconds: float) -> None:
+    def __init__(self, seconds: float, ticks: Ticks) -> None:
         loop = asyncio.get_running_loop()
-        self._passed = False
         self._task = asyncio.current_task(loop)
-        self._timer = loop.call_later(seconds, self._pass)
+        self.until = loop.time() + seconds
+        self.late = False
+        ticks.add(self)
+
+    @property
+    def over(self) -> bool:
+        """Whether what it is for has ended."""
+        return self._task is None
+
+    def be_late(self) -> None:
+        """End what it is for."""
+        self.late = True
+        if self._task is not None:
+            self._task.cancel()
 
     def __enter__(self) -> None:
         """Nothing: it runs since it was made."""
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        self._timer.cancel()
-        if self._passed and kind is asyncio.CancelledError:
+        self._task = None
+        if self.late and kind is asyncio.CancelledError:
             raise SlowError from None
-
-    def _pass(self) -> None:
-        self._passed = True
-        if self._task is not None:
-            self._task.cancel()
 
 
 @dataclass(slots=True, repr=False)
@@ -52,9 +63,9 @@ class Body:
     more: bool = False
 
 
-async def read_body(receive: Receive, *, limit: int, seconds: float) -> Body:
+async def read_body(receive: Receive, *, limit: int, seconds: float, ticks: Ticks) -> Body:
     """Read to the end, or one byte past the limit. Raises IncompleteError, SlowError."""
-    with Deadline(seconds):
+    with Deadline(seconds, ticks):
         chunk, more = await _next(receive)
         # Nearly every callback comes in one piece.
         chunks, size = [chunk], len(chunk)

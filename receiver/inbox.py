@@ -4,19 +4,20 @@ import asyncio
 import contextlib
 from collections import Counter
 from collections.abc import Sequence
-from functools import partial
+from functools import cached_property, partial
 
 import structlog
+from psycopg.pq.abc import PGresult
 
 from receiver.arrival import Arrival, Row
-from receiver.columns import as_columns
+from receiver.binary import as_columns, as_values, integer, text, timestamp
 from receiver.link import BROKEN, Link
 from receiver.metrics import Metrics
 from receiver.postgres import ONE_ROWS_FAULT
 from receiver.spool.spool import Spool
 from receiver.waiting import NotKeptError, Waiting, WaitingRows
+from receiver.wire import Statement
 from schemas.sealing import KeyRing
-from schemas.sql.queries import query
 
 # Jumio names no time limit; callers commonly give up after 3 to 10 s.
 ANSWER_SECONDS = 2.5
@@ -26,6 +27,13 @@ SPOOL_SECONDS = 0.5
 BEAT_SECONDS = 10.0
 # The relay polls besides: more hints than this only cost commits.
 WAKE_SECONDS = 0.05
+# What was kept is logged and counted so much later at most.
+TELL_SECONDS = 0.05
+
+INSERT = Statement.named("callbacks", "insert_callback", *Row._fields)
+INSERT_MANY = Statement.named("callbacks", "insert_callbacks", *Row._fields)
+BEAT = Statement.named("pulses", "beat_of_receiver", "process", "rows", "since", "damaged")
+WAKE_RELAY = Statement.named("callbacks", "wake_relay")
 
 log = structlog.get_logger()
 
@@ -40,11 +48,12 @@ class Inbox:
         self._spool = spool
         self._process = process
         self._metrics = metrics
-        self._link = Link(database_url)
+        self._link = Link(database_url, answered=self._write)
         self._waiting = WaitingRows()
         self._writer: asyncio.Task[None] | None = None
-        self._beat_at = self._wake_at = 0.0
-        self._relay_sleeps = False
+        self._wakes_relay = False
+        self._untold: list[Sequence[Waiting]] = []
+        self._wake_at = 0.0
         self._committed_at: float | None = None
 
     async def open(self) -> None:
@@ -56,6 +65,8 @@ class Inbox:
         """Stop after the last waiting row, or when Postgres does not take it in the time that callers have."""
         if (last := self._waiting.last) and not self._link.away:
             await asyncio.wait((last.kept,), timeout=ANSWER_SECONDS)
+        if self._untold:
+            self._tell()
         if self._writer is not None:
             self._writer.cancel()
             await asyncio.wait((self._writer,), timeout=1)
@@ -89,12 +100,18 @@ class Inbox:
         except NotKeptError:
             await self._spool.keep(row, until=deadline)
 
+    @cached_property
+    def _loop(self) -> asyncio.AbstractEventLoop:
+        return asyncio.get_running_loop()
+
     async def _commit(self, row: Row, *, until: float) -> None:
         if self._spool and self._link.away:
             raise NotKeptError("away")
         if self._waiting.full:
             raise NotKeptError("full")
-        kept = await self._waiting.add(row, until=until).kept
+        waiting = self._waiting.add(row, until=until)
+        self._write()
+        kept = await waiting.kept
         if not kept:
             raise NotKeptError("late" if kept is None else "unwritable")
 
@@ -113,94 +130,92 @@ class Inbox:
                 give_up()
                 await self._link.pause()
         finally:
-            await self._link.close()
+            self._link.close()
 
     async def _prove(self) -> None:
         """Commit a row that is spooled anyway: a Postgres that is only half back then lets no caller wait."""
         if self._spool and self._spool.last:
-            columns = as_columns([self._spool.last])
             with contextlib.suppress(*ONE_ROWS_FAULT):
-                await self._link.execute(query("callbacks", "insert_callbacks"), columns, then=self._note_commit)
+                await self._link.ask(INSERT, as_values(self._spool.last))
+                self._note_commit()
             self._spool.last = None
         else:
             await self._beat()
 
     async def _serve(self) -> None:
+        """Rows are written as they come; what is left to do is to beat until the connection breaks."""
+        self._write()
         while True:
-            if len(self._waiting):
-                await self._flush()
-            if self._relay_sleeps and self._waiting.now() >= self._wake_at:
-                self._relay_sleeps = False
-                self._wake_at = self._waiting.now() + WAKE_SECONDS
-                await self._link.execute(query("callbacks", "wake_relay"), then=self._note_commit)
-            if self._waiting.now() >= self._beat_at:
-                await self._beat()
-            await self._until_work()
+            await self._link.hold(BEAT_SECONDS)
+            await self._beat()
 
     async def _beat(self) -> None:
-        self._beat_at = self._waiting.now() + BEAT_SECONDS
-        depth = self._spool.depth if self._spool else None
-        beat = {
-            "process": self._process,
-            "rows": depth and depth.rows,
-            "since": depth and depth.since,
-            "damaged": depth and depth.damaged_files,
-        }
-        await self._link.execute(query("pulses", "beat_of_receiver"), beat, then=self._note_commit)
+        spooled: list[bytes | None] = [None, None, None]
+        if self._spool:
+            depth = self._spool.depth
+            since = timestamp(depth.since) if depth.since else None
+            spooled = [integer(depth.rows), since, integer(depth.damaged_files)]
+        await self._link.ask(BEAT, [text(self._process), *spooled])
+        self._note_commit()
 
-    async def _until_work(self) -> None:
-        if not len(self._waiting):
-            next_at = min(self._beat_at, self._wake_at) if self._relay_sleeps else self._beat_at
-            # It wakes a turn of the loop later: those that arrived together share the commit.
-            await self._waiting.arrival(until=next_at)
+    def _write(self) -> None:
+        while self._link.wants(len(self._waiting)):
+            self._insert(self._waiting.take())
 
-    async def _flush(self) -> None:
-        batch = self._waiting.take()
-        try:
-            await self._insert(batch)
-        except ONE_ROWS_FAULT:
-            await self._flush_one_by_one(batch)
-        except BROKEN:
-            self._waiting.put_back(batch)
-            raise
-
-    async def _flush_one_by_one(self, batch: Sequence[Waiting]) -> None:
-        """One row's data was refused; its neighbours are kept all the same."""
-        for position, waiting in enumerate(batch):
-            try:
-                await self._insert([waiting])
-            except ONE_ROWS_FAULT as error:
-                log.exception("inbox.row_refused", callback_id=str(waiting.row.id), sqlstate=error.sqlstate)
-                waiting.settle(kept=False)
-            except BROKEN:
-                self._waiting.put_back(batch[position:])
-                raise
-
-    async def _insert(self, batch: Sequence[Waiting]) -> None:
-        then = partial(self._note_kept, batch)
+    def _insert(self, batch: Sequence[Waiting]) -> None:
+        then = partial(self._note_answer, batch)
         if len(batch) == 1:
-            await self._link.execute(query("callbacks", "insert_callback"), batch[0].row._asdict(), then=then)
+            self._link.send(INSERT, as_values(batch[0].row), then)
         else:
-            columns = as_columns(waiting.row for waiting in batch)
-            await self._link.execute(query("callbacks", "insert_callbacks"), columns, then=then)
+            self._link.send(INSERT_MANY, [*as_columns(waiting.row for waiting in batch).values()], then)
+
+    def _note_answer(self, batch: Sequence[Waiting], result: PGresult | Exception) -> None:
+        if not isinstance(result, Exception):
+            self._note_kept(batch)
+        elif not isinstance(result, ONE_ROWS_FAULT):
+            self._waiting.put_back(batch)
+        elif len(batch) == 1:
+            row = batch[0].row
+            log.error("inbox.row_refused", callback_id=str(row.id), sqlstate=result.sqlstate, exc_info=result)
+            batch[0].settle(kept=False)
+        else:
+            # One row's data was refused; its neighbours are kept all the same.
+            for waiting in batch:
+                self._insert([waiting])
 
     def _note_kept(self, batch: Sequence[Waiting]) -> None:
         """It is committed: the answers first."""
         for waiting in batch:
             waiting.settle(kept=True)
         self._note_commit()
-        self._relay_sleeps = self._relay_sleeps or any(waiting.row.state == "stored" for waiting in batch)
-        # Behind those who wait: a lone callback's answer took a tenth longer with this in front of it.
-        asyncio.get_running_loop().call_soon(self._tell, batch)
+        if not self._wakes_relay and any(waiting.row.state == "stored" for waiting in batch):
+            self._wakes_relay = True
+            self._loop.call_at(max(self._wake_at, self._waiting.now()), self._wake_relay)
+        if not self._untold:
+            self._loop.call_later(TELL_SECONDS, self._tell)
+        self._untold.append(batch)
 
-    def _tell(self, batch: Sequence[Waiting]) -> None:
-        for state, count in Counter(waiting.row.state for waiting in batch).items():
+    def _tell(self) -> None:
+        """Log and count what was kept; at once, it was a tenth of the time to a lone caller's next answer."""
+        untold, self._untold = self._untold, []
+        for batch in untold:
+            self._metrics.batch.observe(len(batch))
+        rows = [waiting.row for batch in untold for waiting in batch]
+        for state, count in Counter(row.state for row in rows).items():
             self._metrics.kept.labels(state).inc(count)
-        self._metrics.batch.observe(len(batch))
-        log.info("callbacks.kept", callback_ids=[str(waiting.row.id) for waiting in batch])
+        log.info("callbacks.kept", callback_ids=[str(row.id) for row in rows])
+
+    def _wake_relay(self) -> None:
+        self._wakes_relay = False
+        self._wake_at = self._waiting.now() + WAKE_SECONDS
+        self._link.send(WAKE_RELAY, (), _heed_nothing)
 
     def _note_commit(self) -> None:
         self._committed_at = self._waiting.now()
+
+
+def _heed_nothing(_result: PGresult | Exception) -> None:
+    """A hint that is lost is no loss: the relay polls."""
 
 
 def _log_end(writer: "asyncio.Task[None]") -> None:

@@ -19,6 +19,7 @@ from receiver.inbox import Inbox
 from receiver.metrics import Metrics
 from receiver.room import MOST_REFUSED_BODY, Room
 from receiver.spool.spool import Spool
+from receiver.ticks import Ticks
 from receiver.waiting import NotKeptError
 from receiver.watch import Watch
 from schemas.settings import Settings
@@ -42,6 +43,7 @@ class State(TypedDict):
     allowlist: Allowlist
     callers: Callers
     room: Room
+    ticks: Ticks
     watch: Watch
     metrics: Metrics
 
@@ -73,9 +75,8 @@ class Intake:
             log.exception("callback.failed")
             state["metrics"].not_kept.labels("failed").inc()
             answer = not_kept()
-        state["metrics"].answered(answer.status).inc()
-        state["metrics"].seconds.observe(time.perf_counter() - began)
         await answer(scope, receive, send)
+        state["metrics"].note_answer(answer.status, time.perf_counter() - began)
 
 
 async def receive_callback(scope: Scope, receive: Receive, state: State) -> Answer:
@@ -88,7 +89,9 @@ async def receive_callback(scope: Scope, receive: Receive, state: State) -> Answ
         return await turn_away(delivery, receive, state)
 
     try:
-        body = await read_body(receive, limit=state["settings"].max_body_bytes, seconds=BODY_SECONDS)
+        body = await read_body(
+            receive, limit=state["settings"].max_body_bytes, seconds=BODY_SECONDS, ticks=state["ticks"]
+        )
     except (IncompleteError, SlowError) as error:
         return _not_complete(error, state)
     return await keep(delivery, receive, state, body)
@@ -127,7 +130,7 @@ async def turn_away(delivery: Delivery, receive: Receive, state: State) -> Answe
     if _declared_bytes(delivery.scope) > MOST_REFUSED_BODY or _waits_to_be_asked(delivery.scope):
         return REFUSED
     try:
-        body = await read_body(receive, limit=MOST_REFUSED_BODY, seconds=STRANGERS_BODY_SECONDS)
+        body = await read_body(receive, limit=MOST_REFUSED_BODY, seconds=STRANGERS_BODY_SECONDS, ticks=state["ticks"])
         if not body.over and state["room"].take("refused", len(body.data)):
             await state["inbox"].keep(_arrival(delivery, body, state="refused", last_error=REFUSED_ERROR))
     except (IncompleteError, SlowError, NotKeptError):

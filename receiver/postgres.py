@@ -1,6 +1,6 @@
 """How the receiver connects to Postgres, and the settings without which a commit is not a promise."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 
 import psycopg
@@ -8,14 +8,14 @@ from psycopg import AsyncConnection
 from psycopg.conninfo import conninfo_to_dict
 from psycopg.rows import TupleRow
 
-from receiver.columns import take_rows
+from receiver.binary import take_rows
 from schemas.sql.queries import query
 
 # The answer waits for 2.5 s: nothing on the server may go on much longer than that.
 _SESSION = "-c statement_timeout=5s -c synchronous_commit=on -c idle_in_transaction_session_timeout=10s"
 # What one row's data can be blamed for; its neighbours in the statement cannot.
 ONE_ROWS_FAULT = (psycopg.DataError, psycopg.IntegrityError)
-_MUST_NOT_BE_OFF = ("fsync", "full_page_writes", "synchronous_commit")
+_MUST_NOT_BE_OFF = (b"fsync", b"full_page_writes", b"synchronous_commit")
 
 
 class DurabilityError(Exception):
@@ -54,6 +54,11 @@ async def connected(database_url: str) -> AsyncIterator[AsyncConnection[TupleRow
 async def check_durability(connection: AsyncConnection[TupleRow]) -> None:
     """Raise DurabilityError with the settings that are off."""
     cursor = await connection.execute(query("status", "durability"))
-    off = [name for name, setting in await cursor.fetchall() if name in _MUST_NOT_BE_OFF and setting == "off"]
+    refuse_to_lose((name.encode(), setting.encode()) for name, setting in await cursor.fetchall())
+
+
+def refuse_to_lose(settings: Iterable[tuple[bytes | None, bytes | None]]) -> None:
+    """As check_durability, for what was read: names and settings."""
+    off = [name.decode() for name, setting in settings if name in _MUST_NOT_BE_OFF and setting == b"off"]
     if off:
         raise DurabilityError(*off)

@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from receiver.arrival import Row
+from receiver.ticks import Ticks
 
 # Two seconds at a thousand a second; the bytes are those of sealed bodies.
 MOST_WAITING_ROWS, MOST_WAITING_BYTES = 2000, 64 * 1_048_576
 # One statement stays well below a second.
 MOST_ROWS, MOST_BYTES = 500, 8 * 1_048_576
-# How late a caller may hear that its time is over: one timer for all of them, as one each was a twentieth of an answer.
+# How late a caller may hear that its time is over.
 TICK_SECONDS = 0.05
 # A row whose caller heard 503 is still worth keeping when Postgres is back at once; later it is only memory.
 HOLD_SECONDS = 10.0
@@ -31,6 +32,15 @@ class Waiting:
     since: float
     until: float
 
+    @property
+    def over(self) -> bool:
+        """Whether the caller was told."""
+        return self.kept.done()
+
+    def be_late(self) -> None:
+        """Tell the caller that it is not known in time."""
+        self.settle(kept=None)
+
     def settle(self, *, kept: bool | None) -> None:
         """Tell the caller, if it still waits."""
         if not self.kept.done():
@@ -38,15 +48,14 @@ class Waiting:
 
 
 class WaitingRows:
-    """A queue of rows that knows when somebody should write."""
+    """A queue of rows, and of those who wait for them."""
 
     def __init__(self) -> None:
         self._rows: deque[Waiting] = deque()
         self._bytes = 0
-        # Those in a statement too; nobody who was told is taken out before the next tick.
-        self._asking: list[Waiting] = []
-        self._ticks = False
-        self._arrived = asyncio.Event()
+        self._ticks = Ticks(TICK_SECONDS)
+        # The one that came last, whether it still waits or not.
+        self.last: Waiting | None = None
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -65,33 +74,13 @@ class WaitingRows:
         """Whether one more would be too much."""
         return len(self._rows) >= MOST_WAITING_ROWS or self._bytes >= MOST_WAITING_BYTES
 
-    @property
-    def last(self) -> Waiting | None:
-        """The one that came last."""
-        return self._rows[-1] if self._rows else None
-
     def add(self, row: Row, *, until: float) -> Waiting:
         """Queue a row whose caller waits until then, by the loop's clock."""
-        waiting = Waiting(row, self._loop.create_future(), self._loop.time(), until)
+        waiting = self.last = Waiting(row, self._loop.create_future(), self._loop.time(), until)
         self._rows.append(waiting)
-        self._asking.append(waiting)
-        if not self._ticks:
-            self._ticks = True
-            self._loop.call_later(TICK_SECONDS, self._tick)
+        self._ticks.add(waiting)
         self._bytes += len(row.sealed_body)
-        if not self._arrived.is_set():
-            self._arrived.set()
         return waiting
-
-    async def arrival(self, *, until: float | None) -> None:
-        """Return when a row has come, or then."""
-        self._arrived.clear()
-        over = None if until is None else self._loop.call_at(until, self._arrived.set)
-        try:
-            await self._arrived.wait()
-        finally:
-            if over is not None:
-                over.cancel()
 
     def take(self) -> list[Waiting]:
         """As many as one statement should hold, oldest first."""
@@ -124,13 +113,3 @@ class WaitingRows:
             waiting = self._rows.popleft()
             self._bytes -= len(waiting.row.sealed_body)
             waiting.settle(kept=False)
-
-    def _tick(self) -> None:
-        now = self._loop.time()
-        self._asking = [waiting for waiting in self._asking if not waiting.kept.done()]
-        for waiting in self._asking:
-            if now >= waiting.until:
-                waiting.settle(kept=None)
-        self._ticks = bool(self._asking)
-        if self._ticks:
-            self._loop.call_later(TICK_SECONDS, self._tick)

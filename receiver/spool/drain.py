@@ -9,7 +9,7 @@ from psycopg import AsyncConnection
 from psycopg.rows import TupleRow
 
 from receiver.arrival import Row
-from receiver.columns import as_columns
+from receiver.binary import as_columns
 from receiver.link import BROKEN
 from receiver.metrics import Metrics
 from receiver.postgres import ONE_ROWS_FAULT, connected

@@ -1,6 +1,7 @@
 """Many waiting rows -> one write, one fsync, then their answers: the inbox's other place while Postgres is away."""
 
 import asyncio
+import contextlib
 import errno
 import math
 import shutil
@@ -36,6 +37,7 @@ class Spool:
         self.folder = folder
         self._metrics = metrics
         self._waiting = WaitingRows()
+        self._arrived = asyncio.Event()
         # One thread: writes come one after another, and a disk that hangs hangs nothing else.
         self._disk = ThreadPoolExecutor(1, "spool")
         self._segment: Segment | None = None
@@ -88,7 +90,9 @@ class Spool:
         """
         if self._waiting.full or self._hangs or self._refused_just_now:
             raise NotKeptError("spool")
-        if not await self._waiting.add(row, until=until).kept:
+        waiting = self._waiting.add(row, until=until)
+        self._arrived.set()
+        if not await waiting.kept:
             raise NotKeptError("spool")
 
     async def retire(self) -> None:
@@ -111,7 +115,10 @@ class Spool:
 
     async def _until_work(self) -> None:
         if not len(self._waiting):
-            await self._waiting.arrival(until=None if self._proven else _now() + PROVE_SECONDS)
+            self._arrived.clear()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(None if self._proven else PROVE_SECONDS):
+                    await self._arrived.wait()
 
     async def _write(self, batch: Sequence[Waiting]) -> None:
         """An empty batch proves that the disk takes writes."""

@@ -24,9 +24,9 @@ INSERT INTO pipeline.callbacks (
     last_error, finished_at
 )
 VALUES (
-    %(id)b, %(tenant)s, %(received_at)b::timestamptz, %(peer)s::inet, %(client_address)s::inet,
-    %(source_evidence)s::jsonb, %(bytes)s, %(sha256)b, %(sealed_body)b, %(sealed_head)b, %(state)s::text, %(last_error)s,
-    CASE WHEN %(state)s::text IN ('parked', 'refused') THEN %(received_at)b::timestamptz END
+    %(id)b, %(tenant)b, %(received_at)b::timestamptz, %(peer)b::text::inet, %(client_address)b::text::inet,
+    %(source_evidence)b::text::jsonb, %(bytes)b, %(sha256)b, %(sealed_body)b, %(sealed_head)b, %(state)b::text,
+    %(last_error)b, CASE WHEN %(state)b::text IN ('parked', 'refused') THEN %(received_at)b::timestamptz END
 )
 ON CONFLICT (id) DO NOTHING;
 

@@ -36,8 +36,8 @@ DEFECTS = (
     defect(
         "answers before the commit",
         "receiver/inbox.py",
-        "kept = await self._waiting.add(row, until=until).kept",
-        "kept = self._waiting.add(row, until=until) is not None",
+        "kept = await waiting.kept",
+        "kept = waiting is not None",
         f"{_INBOX}::test_without_postgres_the_answer_is_not_kept_and_in_time",
     ),
     defect(
@@ -210,7 +210,9 @@ WHERE id = %(id)s AND state = '{waiting}' AND %(attempt)s > 0""",
     defect(
         "reads forms at the door",
         "receiver/intake.py",
-        '        body = await read_body(receive, limit=state["settings"].max_body_bytes, seconds=BODY_SECONDS)',
+        "        body = await read_body(\n"
+        '            receive, limit=state["settings"].max_body_bytes, seconds=BODY_SECONDS, ticks=state["ticks"]\n'
+        "        )",
         "        from urllib.parse import urlencode\n"
         "        from starlette.requests import Request\n"
         "        form = await Request(scope, receive).form()\n"

@@ -8,6 +8,7 @@ from starlette.types import Message
 
 from receiver.body import Body, IncompleteError, SlowError, read_body
 from receiver.room import MOST_BYTES, MOST_ROWS, REFUSED_AT_ONCE, Room
+from receiver.ticks import Ticks
 
 
 def sending(*chunks: bytes, then: str = "end") -> Callable[[], Awaitable[Message]]:
@@ -25,7 +26,10 @@ def sending(*chunks: bytes, then: str = "end") -> Callable[[], Awaitable[Message
 
 
 def read(receive: Callable[[], Awaitable[Message]], limit: int = 10) -> Body:
-    return asyncio.run(read_body(receive, limit=limit, seconds=0.2))
+    async def test() -> Body:
+        return await read_body(receive, limit=limit, seconds=0.2, ticks=Ticks(0.05))
+
+    return asyncio.run(test())
 
 
 @pytest.mark.parametrize("chunks", [(b"",), (b"0123456789",), (b"01234", b"", b"56789")])

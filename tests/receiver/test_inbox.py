@@ -15,13 +15,14 @@ from structlog.testing import capture_logs
 from uuid_utils import uuid7
 
 from receiver.arrival import Arrival
-from receiver.columns import as_columns
-from receiver.inbox import ANSWER_SECONDS, Inbox
+from receiver.binary import as_columns, as_values
+from receiver.inbox import ANSWER_SECONDS, INSERT, INSERT_MANY, Inbox
+from receiver.link import WORTH_ROWS
 from receiver.metrics import Metrics
 from receiver.postgres import DurabilityError, check_durability, connect
 from receiver.waiting import NotKeptError
+from receiver.wire import Wire
 from schemas.sealing import KeyRing
-from schemas.sql.queries import query
 from tests.receiver.faults import frozen, role_setting, setting, terminate
 from tests.receiver.serving import KEYS
 
@@ -75,6 +76,26 @@ def test_64_at_once_are_all_committed_and_share_commits(database: str) -> None:
     assert rows(database, "count(DISTINCT xmin::text)") < 10
 
 
+def test_while_one_commit_takes_its_time_the_next_rows_are_already_sent(database: str) -> None:
+    async def test() -> None:
+        async with opened(database) as inbox:
+            await inbox.keep(arrival())
+            with psycopg.connect(database) as locking:
+                locking.execute("LOCK TABLE pipeline.callbacks IN ACCESS EXCLUSIVE MODE")
+                first = asyncio.create_task(inbox.keep(arrival()))
+                await asyncio.sleep(0.05)
+                others = asyncio.gather(*(inbox.keep(arrival()) for _ in range(WORTH_ROWS * 2)))
+                await asyncio.sleep(0.05)
+            await first
+            await others
+
+    asyncio.run(test())
+
+    assert rows(database) == 2 + WORTH_ROWS * 2
+    # One by one: the last two would be in one commit.
+    assert rows(database, "count(DISTINCT xmin::text)") == 4
+
+
 def test_bytes_and_head_come_back_as_they_were_and_are_nowhere_in_clear(database: str) -> None:
     body = bytes(range(256)) * 3
     one = arrival(body, peer=None)
@@ -113,10 +134,11 @@ def test_alone_or_among_others_a_row_is_the_same(database: str, state: str, peer
     rows = [row, row._replace(id=uuid7()), row._replace(id=uuid7())]
 
     async def test() -> None:
-        connection = await connect(database, application="test")
-        await connection.execute(query("callbacks", "insert_callback"), rows[0]._asdict())
-        await connection.execute(query("callbacks", "insert_callbacks"), as_columns(rows[1:]))
-        await connection.close()
+        async with await connect(database, application="test") as connection:
+            wire = Wire(connection, answered=lambda: None)
+            await wire.ask(INSERT, as_values(rows[0]))
+            await wire.ask(INSERT_MANY, [*as_columns(rows[1:]).values()])
+            wire.close()
 
     asyncio.run(test())
 

@@ -1,4 +1,4 @@
-"""Rows -> the arrays of insert_callbacks, in Postgres' own binary form: psycopg calls Python for every single value."""
+"""Values -> Postgres' own binary form: psycopg calls Python several times for each."""
 
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
@@ -11,14 +11,13 @@ from psycopg.abc import Buffer
 from psycopg.adapt import Dumper
 from psycopg.postgres import types
 from psycopg.pq import Format
-from uuid_utils import UUID
 
 from receiver.arrival import Row
 
-_INTEGER, _LONG = Struct("!i").pack, Struct("!q").pack
+integer, _LONG = Struct("!i").pack, Struct("!q").pack
 # Dimensions, whether there are nulls, type of the elements, how many, counted from.
 _HEAD = Struct("!iiIii").pack
-_NULL = _INTEGER(-1)
+_NULL = integer(-1)
 _EPOCH, _MICROSECOND = datetime(2000, 1, 1, tzinfo=UTC), timedelta(microseconds=1)
 
 
@@ -35,26 +34,31 @@ class PackedDumper(Dumper):
         return obj
 
 
-class UuidDumper(Dumper):
-    """psycopg knows Python's own; this one is made in a tenth of the time."""
-
-    format = Format.BINARY
-    oid = types["uuid"].oid
-
-    def dump(self, obj: UUID) -> Buffer:
-        return obj.bytes
-
-
 def take_rows(connection: AsyncConnection[Any]) -> None:
-    """Let statements on the connection take a row's members, and what as_columns makes of several."""
+    """Let psycopg's statements on the connection take what as_columns makes."""
     connection.adapters.register_dumper(Packed, PackedDumper)
-    connection.adapters.register_dumper(UUID, UuidDumper)
 
 
 def as_columns(rows: Iterable[Row]) -> dict[str, Packed]:
-    """An array a column."""
+    """Several rows: an array a column, in the order of a row's members."""
     columns = zip(*rows, strict=True)
     return {name: _array(oid, encode, values) for (name, (oid, encode)), values in zip(_COLUMNS, columns, strict=True)}
+
+
+def as_values(row: Row) -> list[bytes | None]:
+    """One row, in the order of its members."""
+    return [None if value is None else encode(value) for encode, value in zip(_ENCODE, row, strict=True)]
+
+
+def timestamp(value: datetime) -> bytes:
+    """A timestamptz: microseconds since 2000."""
+    return _LONG((value - _EPOCH) // _MICROSECOND)
+
+
+@lru_cache(maxsize=1024)
+def text(value: str) -> bytes:
+    """The few that there are come again and again."""
+    return value.encode()
 
 
 def _array(oid: int, encode: Callable[[Any], bytes], values: Sequence[Any]) -> Packed:
@@ -71,26 +75,18 @@ def _element(encode: Callable[[Any], bytes], value: object) -> bytes:
     if value is None:
         return _NULL
     encoded = encode(value)
-    return _INTEGER(len(encoded)) + encoded
-
-
-def _timestamp(value: datetime) -> bytes:
-    return _LONG((value - _EPOCH) // _MICROSECOND)
-
-
-@lru_cache(maxsize=1024)
-def _text(value: str) -> bytes:
-    return value.encode()
+    return integer(len(encoded)) + encoded
 
 
 _ENCODERS: dict[str, tuple[str, Callable[[Any], bytes]]] = {
     "id": ("uuid", lambda value: value.bytes),
-    "received_at": ("timestamptz", _timestamp),
-    "bytes": ("int4", _INTEGER),
+    "received_at": ("timestamptz", timestamp),
+    "bytes": ("int4", integer),
     "sha256": ("bytea", bytes),
     "sealed_body": ("bytea", bytes),
     "sealed_head": ("bytea", bytes),
 }
 _COLUMNS = [
-    (name, (types[kind].oid, encode)) for name in Row._fields for kind, encode in [_ENCODERS.get(name, ("text", _text))]
+    (name, (types[kind].oid, encode)) for name in Row._fields for kind, encode in [_ENCODERS.get(name, ("text", text))]
 ]
+_ENCODE = [encode for _, (_, encode) in _COLUMNS]
