@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import json
 import os
 import resource
 import signal
@@ -23,7 +24,9 @@ from receiver.lookup import Lookup
 from receiver.metrics import Metrics
 from receiver.postgres import check_durability, connected
 from schemas.logs import configure_logs
+from schemas.noted import noted_of_receiver
 from schemas.settings import Settings, SettingsError
+from schemas.sql.queries import query
 
 # Above the 15 s of a body, so that what is under way ends by itself; with what closes after it, a stop is below 20 s.
 STOP_SECONDS = 17
@@ -139,6 +142,8 @@ async def _refuse_to_lose(settings: Settings) -> None:
     try:
         async with connected(settings.database_url.get_secret_value()) as connection:
             await check_durability(connection)
+            noted = {"process": "receiver", "settings": json.dumps(noted_of_receiver(settings))}
+            await connection.execute(query("audit", "note_settings"), noted)
     except (psycopg.Error, OSError):
         # Away is no reason not to start: 503 until it is back, and every connection is checked again.
         log.warning("receiver.started_without_postgres", exc_info=True)

@@ -72,6 +72,7 @@ class Identity:
     document_number: str | None = None
     issuing_date: str | None = None
     expiry_date: str | None = None
+    issuing_state: str | None = None
 
 
 @dataclass(frozen=True)

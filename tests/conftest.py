@@ -112,7 +112,7 @@ def empty(conn: Connection) -> None:
         "consumers", "deliveries", "retired_secrets", "subscriptions",
         "events", "image_blobs", "images", "identities", "steps", "checks", "verdicts",
         "reports", "workflows", "callbacks", "tokens", "breakers", "drift", "source_lookups",
-        "source_addresses", "pulses", "access_requests",
+        "source_addresses", "pulses", "access_requests", "noted_settings",
     ):  # fmt: skip
         conn.execute(f"DELETE FROM pipeline.{table}".encode())
     [(audited,)] = conn.execute("SELECT EXISTS (SELECT FROM pipeline.audit)").fetchall()

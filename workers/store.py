@@ -42,6 +42,11 @@ def append_audit(
     return int(row["number"])
 
 
+def note_settings(conn: Connection, process: str, settings: Mapping[str, str]) -> None:
+    """Tell the audit trail in what they differ from those of the process's last start."""
+    rows(conn, "audit", "note_settings", {"process": process, "settings": Jsonb(settings)})
+
+
 def lease(conn: Connection, table: WorkTable, *, seconds: float, batch: int) -> list[UUID]:
     """Due rows, taken for as long as their message may wait in the broker."""
     values = {"lease": seconds, "batch": batch}

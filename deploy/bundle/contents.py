@@ -8,7 +8,6 @@ from datetime import datetime
 from typing import Any
 
 from psycopg import Connection
-from psycopg.errors import InsufficientPrivilege
 
 from schemas.sealing import KeyRing, UnsealError
 from workers import store
@@ -43,26 +42,19 @@ class Evidence:
     images: list[store.Row]
     events: list[store.Row]
     audit: list[store.Row]
-    identities: list[store.Row] = field(default_factory=list, init=False)
+    identities: list[store.Row]
+    timeline: list[store.Row]
     absent: list[str] = field(default_factory=list, init=False)
 
 
 def read_evidence(conn: Connection, key: dict[str, str]) -> Evidence:
     """Everything but the images, which are read one at a time. The caller holds one snapshot."""
     workflow = (store.rows(conn, "bundle", "workflow", key) or [{}])[0]
-    evidence = Evidence(key, workflow, **{name: store.rows(conn, "bundle", name, key) for name in _READ})
-    try:
-        with conn.transaction():
-            evidence.identities = store.rows(conn, "bundle", "identities", key)
-    except InsufficientPrivilege:
-        evidence.absent.append(
-            "identities.json: this login may not read them; the reports hold them as Jumio sent them"
-        )
-    return evidence
+    return Evidence(key, workflow, **{name: store.rows(conn, "bundle", name, key) for name in _READ})
 
 
 # Each is a query of bundle.sql and a field of Evidence.
-_READ = ("callbacks", "reports", "verdicts", "images", "events", "audit")
+_READ = ("callbacks", "reports", "verdicts", "images", "events", "audit", "identities", "timeline")
 
 
 def write_evidence(conn: Connection, evidence: Evidence, keys: KeyRing, vaults: Vaults) -> Iterator[File]:
@@ -121,23 +113,6 @@ def _opened(
         yield File(name, keys.unseal_text(sealed, place=place) if packed else keys.unseal(sealed, place=place))
     except UnsealError as error:
         evidence.absent.append(f"{name}: {error}")
-
-
-def timeline(evidence: Evidence) -> list[tuple[datetime, str]]:
-    """What happened, in order, in words."""
-    found: list[tuple[datetime, str]] = []
-    found += [(row["received_at"], f"a callback said {row['status']}; {row['state']}") for row in evidence.callbacks]
-    found += [(row["fetched_at"], "a report of Jumio's was read") for row in evidence.reports]
-    found += [
-        (row["recorded_at"], f"verdict {row['version']}: {row['outcome']} ({row['label']})")
-        for row in evidence.verdicts
-    ]
-    found += [
-        (row["stored_at"], f"image {row['classifier']} was stored") for row in evidence.images if row["stored_at"]
-    ]
-    found += [(row["occurred_at"], f"event {row['sequence']}: {row['type']}") for row in evidence.events]
-    found += [(row["happened_at"], f"{row['action']} by {row['who']}") for row in evidence.audit]
-    return sorted(found)
 
 
 def _json(name: str, value: store.Row | Sequence[store.Row]) -> File:

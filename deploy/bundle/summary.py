@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from html import escape
 
-from deploy.bundle.contents import Evidence, timeline
+from deploy.bundle.contents import Evidence
 from workers import store
 
 _PAGE = """<!doctype html>
@@ -35,6 +35,7 @@ was changed.</footer>
 _IDENTITY = (
     "document_type",
     "issuing_country",
+    "issuing_state",
     "first_name",
     "last_name",
     "date_of_birth",
@@ -65,7 +66,7 @@ def summary(evidence: Evidence, *, made: datetime) -> bytes:
         _section("Checks", _table(_check(each) for each in latest.get("checks", []))),
         _section("Verdicts", _table(_verdict(row) for row in evidence.verdicts)),
         _section("Images", _table(_image(row) for row in evidence.images)),
-        _section("What happened", _table((_moment(at), what) for at, what in timeline(evidence))),
+        _section("What happened", _table((row["at"], row["words"]) for row in evidence.timeline)),
         _section("What is not in this bundle", _table([each] for each in evidence.absent)),
     ]
     page = _PAGE.format(

@@ -11,8 +11,9 @@ from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from psycopg import Connection, IsolationLevel
+from psycopg.errors import InvalidParameterValue
 
-from deploy.bundle.contents import File, read_evidence, timeline, write_evidence
+from deploy.bundle.contents import File, read_evidence, write_evidence
 from deploy.bundle.summary import summary
 from schemas.sealing import KeyRing
 from workers import store
@@ -64,6 +65,7 @@ def write_bundle(
     """Write it to a file of mode 0600 that did not exist before; what is not in it. Raises BundleError."""
     if to.exists():
         raise BundleError(f"{to} exists already; it is not written over")
+    asked_as = _ask(conn, key, reason)
     try:
         # Of mode 0600, in the folder of its name: a link does not cross disks.
         with NamedTemporaryFile(dir=to.parent, prefix=f".{to.name}.", suffix=".part") as unfinished:
@@ -71,12 +73,21 @@ def write_bundle(
             os.fsync(unfinished.fileno())
             with open(unfinished.name, "rb") as written:  # noqa: PTH123 - as its name is there
                 digest = hashlib.file_digest(written, "sha256").hexdigest()
-            details = {"sha256": digest, "files": files, "absent": len(absent)}
+            details = {"step": "written", "asked_as": asked_as, "sha256": digest, "files": files, "absent": len(absent)}
             store.append_audit(conn, "bundle.exported", **key, reason=reason, details=details)
             os.link(unfinished.name, to)
     except OSError as error:
         raise BundleError(f"{to} cannot be written: {error.strerror}") from None
     return absent
+
+
+def _ask(conn: Connection, key: dict[str, str], reason: str) -> int:
+    """On record before anything is read: an export that fails halfway was one all the same."""
+    try:
+        [row] = store.rows(conn, "bundle", "ask_export", {**key, "reason": reason})
+    except InvalidParameterValue as error:
+        raise BundleError(str(error.diag.message_primary)) from None
+    return int(row["number"])
 
 
 def _write(
@@ -94,7 +105,7 @@ def _write(
             evidence = read_evidence(conn, key)
             for file in write_evidence(conn, evidence, keys, vaults):
                 add(file)
-        add(File("timeline.txt", _lines(timeline(evidence))))
+        add(File("timeline.txt", _lines(evidence.timeline)))
         add(File("summary.html", summary(evidence, made=made)))
         add(File("VERIFY.txt", VERIFY.encode()))
         manifest = "".join(f"{digest}  {name}\n" for name, digest in sorted(hashes.items())).encode()
@@ -120,5 +131,5 @@ def _put(archive: ZipFile, file: File, made: datetime) -> None:
     archive.writestr(entry, file.data)
 
 
-def _lines(happened: Sequence[tuple[datetime, str]]) -> bytes:
-    return "".join(f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%S.%f}Z  {what}\n" for at, what in happened).encode()
+def _lines(told: Sequence[store.Row]) -> bytes:
+    return "".join(f"{row['at'].astimezone(UTC):%Y-%m-%d %H:%M:%S.%f}Z  {row['words']}\n" for row in told).encode()

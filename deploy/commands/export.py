@@ -17,10 +17,10 @@ from workers.vault.vaults import Vaults
 @click.option(
     "--to", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE.zip", help="A file that is not there yet."
 )
-@click.option("--reason", default="not given", help="Why; kept for ever, so without the person's name.")
+@click.option("--reason", help="Why; kept for ever, so without the person's name. Asked for where it is left out.")
 @click.option("--public-key", is_flag=True, help="Only print the key with which bundles are verified.")
 def command(
-    *, workflow: str | None, tenant: str, family: str | None, to: Path | None, reason: str, public_key: bool
+    *, workflow: str | None, tenant: str, family: str | None, to: Path | None, reason: str | None, public_key: bool
 ) -> None:
     """Write all there is about one workflow into a signed file, in the clear: keep it as you keep a passport."""
     if public_key:
@@ -29,6 +29,7 @@ def command(
     if not workflow or to is None:
         raise click.UsageError("say --workflow ID and --to FILE.zip, or --public-key")
     settings = settings_for("exporter")
+    reason = reason or click.prompt("Why")
     signer = signing_key(settings)
     with connection(settings) as conn:
         try:

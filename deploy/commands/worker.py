@@ -6,7 +6,9 @@ import sys
 import click
 
 from deploy.commands.session import Failed, connection, settings_for
+from schemas.noted import noted_of_worker
 from schemas.settings import Settings
+from workers import store
 from workers.broker import QUEUES
 from workers.vault.vaults import Vaults
 
@@ -15,8 +17,8 @@ from workers.vault.vaults import Vaults
 def command() -> None:
     """Fetch, decide, record, store images, deliver: one Celery worker with WORKER_PROCESSES children."""
     settings = settings_for("worker")
-    with connection(settings):
-        pass
+    with connection(settings) as conn:
+        store.note_settings(conn, "worker", noted_of_worker(settings))
     if problem := Vaults(settings).check():
         raise Failed(f"IMAGES_URL: {problem}")
     arguments = celery_arguments(settings)

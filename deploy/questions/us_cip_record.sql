@@ -1,13 +1,14 @@
 -- What US CIP wants kept of each approved customer (31 CFR 1020.220(a)(3)): document type, number, place of issue, dates,
 -- the methods and their result, and how discrepancies were resolved?
 -- Masked here; compliance.reveal_identity shows one customer in the clear to those who say why. The place of issue is the
--- country: what is finer, and the address, is in the sealed report.
+-- state, where states issue documents, and the country; the address is in the sealed report.
 -- until, days: the days before `until` (default: 1 day, up to now).
 \if :{?until} \else \set until tomorrow \endif
 \if :{?days} \else \set days 1 \endif
 
 SELECT w.customer_reference, w.user_reference, w.tenant, w.family, w.workflow_key, document.document_type,
-    document.document_subtype, document.document_number, document.issuing_country AS place_of_issue,
+    document.document_subtype, document.document_number,
+    concat_ws(', ', document.issuing_state, document.issuing_country) AS place_of_issue,
     document.issuing_date, document.expiry_date, document.first_name, document.last_name, document.date_of_birth,
     (
         SELECT string_agg(DISTINCT (method ->> 'capability') || ' ' || (method ->> 'outcome'), ', ')

@@ -65,6 +65,7 @@ def run(conn: Connection, rules: Sequence[Rule], *, vaults: Vaults, most_share: 
         raise RetentionError("another run is under way; wait for it")
     try:
         _refuse_too_much(count_due(conn, rules), most_share)
+        store.note_settings(conn, "retention", {rule.name: f"{rule.keep} since {rule.clock}" for rule in rules})
         urls = stores(conn, vaults=vaults)
         return {rule.name: sum(_batches(conn, rule, urls, vaults)) for rule in rules}
     finally:

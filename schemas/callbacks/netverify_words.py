@@ -29,7 +29,7 @@ RENAMED: Mapping[str, Mapping[str, str]] = {
     "document": {
         "status": "verificationStatus", "type": "idType", "subType": "idSubtype", "idSubtype": "idSubtype",
         "issuingCountry": "idCountry", "firstName": "idFirstName", "lastName": "idLastName", "dob": "idDob",
-        "number": "idNumber", "issuingDate": "issuingDate", "expiry": "idExpiry",
+        "number": "idNumber", "issuingDate": "issuingDate", "expiry": "idExpiry", "usState": "idUsState",
     },
     "transaction": {
         "status": "idScanStatus", "date": "transactionDate", "customerId": "customerId",

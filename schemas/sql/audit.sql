@@ -4,6 +4,10 @@ SELECT pipeline.append_audit(
     %(action)s::text, %(tenant)s::text, %(family)s::text, %(workflow_key)s::text, %(reason)s::text, %(details)s::jsonb
 ) AS number;
 
+-- name: note_settings
+-- Tells the trail in what the settings of a process differ from those of its last start.
+SELECT pipeline.note_settings(%(process)s::text, %(settings)s::jsonb) AS changed;
+
 -- name: seal_audit
 -- Links what was committed since.
 SELECT pipeline.seal_audit() AS rows;

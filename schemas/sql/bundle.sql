@@ -38,15 +38,15 @@ FROM pipeline.verdicts v
 WHERE (tenant, family, workflow_key) = (%(tenant)s, %(family)s, %(workflow_key)s)
 ORDER BY version;
 
+-- name: ask_export
+-- Who, which and why, on record before anything is read.
+SELECT pipeline.ask_export(%(tenant)s::text, %(family)s::text, %(workflow_key)s::text, %(reason)s::text) AS number;
+
 -- name: identities
-SELECT report_id, document_type, document_subtype, issuing_country, first_name, last_name, date_of_birth,
-    document_number, issuing_date, expiry_date
-FROM pipeline.identities
-WHERE report_id IN (
-    SELECT id FROM pipeline.reports
-    WHERE (tenant, family, workflow_key) = (%(tenant)s, %(family)s, %(workflow_key)s)
-)
-ORDER BY report_id, position;
+SELECT * FROM pipeline.exported_identities(%(tenant)s::text, %(family)s::text, %(workflow_key)s::text);
+
+-- name: timeline
+SELECT at, what, words FROM compliance.timeline(%(workflow_key)s::text, %(tenant)s::text, %(family)s::text);
 
 -- name: images
 SELECT id, credential_id, category, classifier, state, media_type, flag, bytes, encode(sha256, 'hex') AS sha256,

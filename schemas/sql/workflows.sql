@@ -67,9 +67,9 @@ VALUES (%(report_id)s, %(position)s, %(step_id)s, %(name)s, %(outcome)s, %(label
 -- name: insert_identity
 INSERT INTO pipeline.identities (
     report_id, position, document_type, document_subtype, issuing_country, first_name, last_name, date_of_birth,
-    document_number, issuing_date, expiry_date
+    document_number, issuing_date, expiry_date, issuing_state
 )
 VALUES (
     %(report_id)s, %(position)s, %(document_type)s, %(document_subtype)s, %(issuing_country)s, %(first_name)s,
-    %(last_name)s, %(date_of_birth)s, %(document_number)s, %(issuing_date)s, %(expiry_date)s
+    %(last_name)s, %(date_of_birth)s, %(document_number)s, %(issuing_date)s, %(expiry_date)s, %(issuing_state)s
 );

@@ -307,3 +307,122 @@ ALTER ROLE CURRENT_USER SUPERUSER
 
 -- 42501
 CREATE PUBLICATION mine FOR ALL TABLES
+
+-- What is beside the tables: large objects, notifications, locks, sequences, catalogs, other people's transactions.
+
+-- none
+SELECT * FROM pg_locks l LEFT JOIN pg_class c ON c.oid = l.relation
+
+-- none
+SELECT * FROM pg_cursors, pg_prepared_statements, pg_prepared_xacts
+
+-- none
+LISTEN relay; SELECT * FROM pg_listening_channels()
+
+-- 42501
+SELECT last_value FROM pipeline.audit_number_seq
+
+-- 42501
+SELECT setval('pipeline.audit_number_seq', 1)
+
+-- none
+SELECT pg_get_viewdef(oid), obj_description(oid), relacl, reloptions FROM pg_class WHERE relnamespace::regnamespace::text
+IN ('pipeline', 'compliance') AND relkind = 'v'
+
+-- none
+SELECT prosrc, pg_get_functiondef(oid) FROM pg_proc WHERE pronamespace::regnamespace::text IN ('pipeline', 'compliance')
+
+-- none
+SELECT * FROM pg_stat_all_tables, pg_statio_all_indexes LIMIT 100
+
+-- none
+SELECT * FROM pg_stat_user_functions, pg_stat_progress_copy, pg_stat_progress_analyze
+
+-- 42P01
+SELECT * FROM pg_stat_statements
+
+-- 42501
+SELECT pg_current_logfile(), pg_ls_logdir()
+
+-- 42501
+SELECT pg_read_binary_file('postgresql.auto.conf')
+
+-- 42501
+SELECT * FROM pg_stat_file('PG_VERSION')
+
+-- 42501
+SELECT * FROM pg_hba_file_rules
+
+-- 42501
+SET log_statement = 'all'
+
+-- 42501
+LOAD 'auto_explain'
+
+-- Views from within: column names of their owners' tables, rules, inlined functions, sampling, whole rows.
+
+-- 42703
+SELECT i.name_folded, i.number_folded FROM compliance.identities i
+
+-- 0A000
+SELECT * FROM compliance.identities TABLESAMPLE system (100)
+
+-- 42501
+CREATE RULE mine AS ON SELECT TO compliance.identities DO INSTEAD SELECT * FROM pipeline.identities
+
+-- 42501
+CREATE TRIGGER mine INSTEAD OF UPDATE ON compliance.identities FOR EACH ROW
+EXECUTE FUNCTION suppress_redundant_updates_trigger()
+
+-- 42501
+COMMENT ON COLUMN compliance.identities.first_name IS 'mine'
+
+-- 42501
+CREATE FUNCTION pg_temp.shown() RETURNS SETOF pipeline.identities LANGUAGE sql SECURITY DEFINER
+AS 'SELECT * FROM pipeline.identities'; SELECT * FROM pg_temp.shown()
+
+-- none
+CREATE FUNCTION pg_temp.noisy(text, text) RETURNS boolean LANGUAGE plpgsql COST 0.0001 AS $$
+BEGIN
+    RAISE NOTICE 'leaked % %', $1, $2;
+    RETURN false;
+END
+$$;
+CREATE OPERATOR pg_temp.<<< (LEFTARG = text, RIGHTARG = text, FUNCTION = pg_temp.noisy);
+SELECT t FROM compliance.workflows w CROSS JOIN LATERAL compliance.timeline(w.workflow_key) t
+WHERE t.words OPERATOR(pg_temp.<<<) t.details::text;
+SELECT v FROM compliance.verdicts_as_of(now()) v WHERE v.label OPERATOR(pg_temp.<<<) v.reasons::text;
+SELECT e FROM compliance.evidence e WHERE e.label OPERATOR(pg_temp.<<<) e.checks::text
+
+-- none
+CREATE FUNCTION pg_temp.word(i compliance.identities) RETURNS text LANGUAGE sql AS 'SELECT i::text';
+SELECT pg_temp.word(i), (i).first_name, (i.*)::text FROM compliance.identities i
+
+-- none
+DECLARE mine SCROLL CURSOR FOR SELECT * FROM compliance.identities ORDER BY document_number;
+FETCH ALL FROM mine; MOVE BACKWARD ALL FROM mine; FETCH FORWARD 3 FROM mine
+
+-- 22012
+SELECT 1 / (position('C' IN first_name)) FROM compliance.identities
+
+-- none
+SELECT i.* FROM compliance.identities i WHERE first_name ~ '^C.*a$' OR document_number SIMILAR TO 'P%' OR last_name ILIKE 'plan%'
+
+-- none
+SET plan_cache_mode = force_generic_plan; SET enable_seqscan = off; SET enable_hashjoin = off;
+EXPLAIN (VERBOSE) SELECT * FROM compliance.identities WHERE document_number = 'PLANTED'
+
+-- 42501
+SELECT * FROM pipeline.exported_identities('default', 'kyx', (SELECT min(workflow_key) FROM compliance.workflows))
+
+-- 42501
+SELECT pipeline.ask_export('default', 'kyx', 'x', 'I am curious')
+
+-- 42501
+SELECT * FROM compliance.open_images('default', (SELECT min(workflow_key) FROM compliance.workflows), 'I am curious')
+
+-- 42501
+SELECT pipeline.note_settings('worker', '{}')
+
+-- 42501
+SELECT compliance.find_person(reason => 'I am curious', name => (SELECT min(first_name) FROM compliance.identities))

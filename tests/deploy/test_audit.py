@@ -14,7 +14,7 @@ from psycopg import Connection
 from deploy.audit import Head, HeadError, Verification, read_head, verify
 from deploy.commands.audit import command
 from deploy.requeue import requeue_parked, requeue_refused
-from workers.store import append_audit
+from workers.store import append_audit, note_settings
 
 # One of every kind of field: empty ones, empty texts, every plane of Unicode, and what would end a field elsewhere.
 ODD = ["", " ", "a:b", "-", "5:abcde", "naïve \U0001f50d 见本", "line\nbreak", '"quoted"\\', "1:-", "é", "e\u0301"]
@@ -46,6 +46,23 @@ def test_a_row_says_by_itself_who_when_and_from_where(conn: Connection, login: C
 def test_an_action_that_is_not_on_the_list_is_refused(conn: Connection) -> None:
     with pytest.raises(psycopg.errors.CheckViolation):
         append_audit(conn, "identity.seen")
+
+
+def test_a_setting_that_changed_between_two_starts_is_told_once(conn: Connection, login: Callable[[str], str]) -> None:
+    with psycopg.connect(login("jumio_receiver"), autocommit=True) as receiver:
+        for check in ("enforce", "enforce", "observe", "observe"):
+            note_settings(receiver, "receiver", {"source_check": check, "source_extra": ""})
+    note_settings(conn, "worker", {"images_url": "postgres:"})
+
+    told = conn.execute(
+        "SELECT details ->> 'process', details -> 'changed' FROM pipeline.audit WHERE action = 'setting.changed'"
+        " ORDER BY number"
+    ).fetchall()
+    assert told == [
+        ("receiver", {"source_check": {"was": None, "is": "enforce"}, "source_extra": {"was": None, "is": ""}}),
+        ("receiver", {"source_check": {"was": "enforce", "is": "observe"}}),
+        ("worker", {"images_url": {"was": None, "is": "postgres:"}}),
+    ]
 
 
 def test_what_python_and_postgres_compute_is_the_same_for_every_text(conn: Connection) -> None:

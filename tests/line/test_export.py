@@ -7,10 +7,12 @@ import shutil
 import stat
 import subprocess
 import zipfile
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 from click.testing import CliRunner, Result
 
@@ -26,6 +28,7 @@ from workers.vault.vaults import Vaults
 
 NOW = datetime.now(UTC)
 ATTACK = "<script>alert(1)</script>"
+WHY = ("--reason", "audit 2031: sample 17")
 needs_tools = pytest.mark.skipif(
     not all(map(shutil.which, ("sh", "openssl", "sha256sum", "unzip"))), reason="openssl, sha256sum or unzip is missing"
 )
@@ -64,7 +67,8 @@ def bundle(hand: Hand, person: Execution, environment: dict[str, str], tmp_path:
 
 
 def export(environment: dict[str, str], *arguments: str) -> Result:
-    return CliRunner().invoke(command, arguments, env=environment)
+    why = () if {"--public-key", "--reason"} & {*arguments} else WHY
+    return CliRunner().invoke(command, (*arguments, *why), env=environment)
 
 
 def test_everything_is_in_it_as_it_was(hand: Hand, person: Execution, bundle: Path) -> None:
@@ -85,7 +89,12 @@ def test_everything_is_in_it_as_it_was(hand: Hand, person: Execution, bundle: Pa
     assert all(hashlib.sha256(files[row["file"]]).hexdigest() == row["sha256"] for row in images)
     types = {loaded(files, name)["type"] for name in names if re.match(r"events/\d", name)}
     assert {"kyc.workflow.decided.v1", "kyc.workflow.changed.v1", "kyc.workflow.images-stored.v1"} == types
-    assert files["timeline.txt"].decode().count("\n") > 10
+    assert any(row["first_name"] == ATTACK for row in loaded(files, "identities.json"))
+    told = [row[0] for row in hand.conn.execute("SELECT words FROM compliance.timeline(%s)", [person.key]).fetchall()]
+    lines = [line.split("Z  ", 1)[1] for line in files["timeline.txt"].decode().splitlines()]
+    [since] = [words for words in told if words not in lines]
+    assert [words for words in told if words != since] == lines
+    assert " exported the evidence; why is in the audit trail, row " in since
     page = files["summary.html"].decode()
     assert ATTACK not in page
     assert person.key in page
@@ -93,13 +102,36 @@ def test_everything_is_in_it_as_it_was(hand: Hand, person: Execution, bundle: Pa
 
 
 def test_it_is_for_its_owner_only_and_audited_before_it_is_there(hand: Hand, person: Execution, bundle: Path) -> None:
-    [(action, key, details)] = hand.conn.execute(
-        "SELECT action, workflow_key, details FROM compliance.audit_trail"
-    ).fetchall()
+    [(asked_as, asked), (_, written)] = [
+        (row[0], row[1:])
+        for row in hand.conn.execute(
+            "SELECT number, action, workflow_key, reason, details FROM compliance.audit_trail ORDER BY number"
+        ).fetchall()
+    ]
 
     assert stat.S_IMODE(bundle.stat().st_mode) == 0o600
-    assert (action, key) == ("bundle.exported", person.key)
+    assert asked == ("bundle.exported", person.key, WHY[1], {"step": "asked"})
+    assert written[:3] == asked[:3]
+    details = written[3]
+    assert (details["step"], details["asked_as"]) == ("written", asked_as)
     assert details["sha256"] == hashlib.sha256(bundle.read_bytes()).hexdigest()
+
+
+def test_the_operators_role_reads_identities_only_after_it_said_why(
+    hand: Hand, person: Execution, environment: dict[str, str], login: Callable[[str], str], tmp_path: Path
+) -> None:
+    url = login("jumio_admin")
+    with psycopg.connect(url) as admin:
+        # In one transaction it could be rolled back.
+        admin.execute("SELECT pipeline.ask_export('default', 'kyx', %s, 'I am curious')", [person.key])
+        with pytest.raises(psycopg.errors.InsufficientPrivilege, match="say why first"):
+            admin.execute("SELECT * FROM pipeline.exported_identities('default', 'kyx', %s)", [person.key])
+
+    done = export(environment | {"DATABASE_URL": url}, "--workflow", person.key, "--to", str(tmp_path / "file.zip"))
+
+    assert done.exit_code == 0
+    with zipfile.ZipFile(tmp_path / "file.zip") as archive:
+        assert ATTACK in archive.read("identities.json").decode()
 
 
 def test_without_an_audit_row_there_is_no_file(
@@ -176,12 +208,15 @@ def test_what_it_cannot_do_it_says(hand: Hand, person: Execution, environment: d
     there = tmp_path / "there.zip"
     there.write_text("mine")
     to = ("--to", str(tmp_path / "new.zip"))
+    whom = ("--workflow", person.key)
 
     refusals = [
         (export(environment, "--workflow", person.key, "--to", str(there)), "exists already"),
         (export(environment, "--workflow", "no-such", *to), "nothing is known"),
         (export(environment, "--workflow", person.key, "--to", str(tmp_path / "no/new.zip")), "cannot be written"),
-        (export(environment, "--workflow", person.key), "say --workflow"),
+        (export(environment, *whom), "say --workflow"),
+        (export(environment, *whom, *to, "--reason", "because"), "say why, in at least ten letters"),
+        (export(environment, *whom, *to, "--reason", ""), "Aborted"),
     ]
 
     for result, says in refusals:

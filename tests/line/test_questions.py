@@ -63,6 +63,18 @@ def test_a_day_of_decisions_is_answered_as_the_simulator_knows_it(hand: Hand, si
     assert all(row["document_type"] and row["place_of_issue"] and row["last_name"] == "***" for row in cip)
 
 
+def test_the_place_of_issue_is_the_state_where_states_issue(hand: Hand, simulator: Simulator, asked: Ask) -> None:
+    [execution] = work(hand, simulator, "passed")
+    places = {}
+    for country, state in (("USA", "CA"), ("USA", "12 PLANTED ROAD"), ("GBR", "ENG"), ("FRA", None)):
+        hand.conn.execute("UPDATE pipeline.identities SET issuing_country = %s, issuing_state = %s", [country, state])
+        [row] = asked("us_cip_record")
+        assert row["workflow_key"] == execution.key
+        places[country, state] = row["place_of_issue"]
+
+    assert list(places.values()) == ["CA, USA", "***, USA", "***, GBR", "FRA"]
+
+
 def test_another_day_is_chosen_by_variables(hand: Hand, simulator: Simulator, asked: Ask) -> None:
     work(hand, simulator, "passed")
     tomorrow = datetime.now(UTC).date() + timedelta(days=1)

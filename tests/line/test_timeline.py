@@ -10,6 +10,8 @@ from psycopg.rows import dict_row
 from psycopg.types.json import Jsonb
 
 from deploy.demo.subscriber import running_subscriber
+from deploy.erasure.subject import Subject
+from deploy.holds import place, release
 from deploy.requeue import requeue_callback
 from deploy.simulator.run import Simulator
 from deploy.subscriptions import add
@@ -149,3 +151,23 @@ def open_workflow(conn: Connection, tenant: str, family: str, *, started: bool =
         " VALUES (%s, %s, 'KEY', 'INITIATED', CASE WHEN %s THEN now() END)",
         [tenant, family, started],
     )
+
+
+def test_searches_that_found_it_and_holds_on_its_person_are_told(conn: Connection) -> None:
+    open_workflow(conn, "default", "kyx")
+    conn.execute("UPDATE pipeline.workflows SET account_id = 'ACCOUNT', user_reference = 'PERSON'")
+    for key in ("KEY", "OTHER"):
+        found = Jsonb({"step": "asked", "found": [["default", "kyx", key]]})
+        conn.execute(
+            "SELECT pipeline.append_audit('person.searched', NULL, NULL, NULL, 'about PLANTED-NAME-8128', %s)", [found]
+        )
+    place(conn, Subject("default", "account", "ACCOUNT"), reason="case 4711")
+    place(conn, Subject("default", "user-reference", "ANOTHER"), reason="case 4712")
+    release(conn, Subject("default", "account", "ACCOUNT"), reason="case 4711 is closed")
+
+    told = timeline(conn, "KEY")
+
+    assert [row["what"] for row in told] == ["person.searched", "hold.placed", "hold.released"]
+    assert "searched for a person, and this was found; why is in the audit trail, row " in told[0]["words"]
+    assert told[1]["words"].endswith(" placed a legal hold on its account")
+    assert "PLANTED" not in str(told)

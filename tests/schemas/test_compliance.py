@@ -47,7 +47,7 @@ PINNED: dict[str, dict[str, str]] = {
         **KEY,
         "verdict_version": "integer", "document_type": "text", "document_subtype": "text", "issuing_country": "text",
         "first_name": "text", "last_name": "text", "date_of_birth": "text", "document_number": "text",
-        "expiry_date": "text", "issuing_date": "text", "position": "integer",
+        "expiry_date": "text", "issuing_date": "text", "position": "integer", "issuing_state": "text",
     },
     "callbacks": {
         **KEY,

@@ -215,6 +215,7 @@ def _identity(reader: Reader, data: Object) -> Identity:
         document_number=reader.word(data, "documentNumber"),
         issuing_date=reader.word(data, "issuingDate"),
         expiry_date=reader.word(data, "expiryDate"),
+        issuing_state=reader.word(data, "state"),
     )
 
 

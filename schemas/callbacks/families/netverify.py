@@ -225,6 +225,7 @@ def _identity(reader: Reader, found: Object) -> Identity:
         document_number=reader.word(found, "idNumber"),
         issuing_date=reader.word(found, "issuingDate"),
         expiry_date=reader.word(found, "idExpiry"),
+        issuing_state=reader.word(found, "idUsState"),
     )
 
 

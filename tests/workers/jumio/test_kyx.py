@@ -47,7 +47,7 @@ def test_the_full_sample_means_what_it_says() -> None:
     assert report.identities == (
         Identity(
             "DRIVING_LICENSE", "REGULAR_DRIVING_LICENSE", "GBR", "MARIBEL ROSE", "O'CONNELL-TRAN", "1988-07-19",
-            "OCONN807198MR9AB", "2021-05-01", "2031-04-30",
+            "OCONN807198MR9AB", "2021-05-01", "2031-04-30", "England",
         ),
     )  # fmt: skip
     assert len(report.parts) == 10
