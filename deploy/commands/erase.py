@@ -8,7 +8,7 @@ from deploy.commands.subject import read_subject, subject_options
 from deploy.erasure.blobs import BlobsLeftError, delete_left
 from deploy.erasure.elsewhere import wait_elsewhere
 from deploy.erasure.erase import erase
-from deploy.erasure.scrub import scrub
+from deploy.erasure.scrub import scrub, scrub_stream
 from deploy.erasure.spools import Aside, Unread
 from deploy.erasure.subject import Subject, SubjectError
 from schemas.settings import Settings
@@ -56,8 +56,9 @@ def command(
         if subject:
             aside = Aside(settings.spool_dir, damaged or "refuse")
             _erase(conn, subject, settings, reason=reason, wait=wait, aside=aside)
-        for line in scrub(conn) if scrubbing else ():
-            click.echo(f"scrubbed; {line}")
+        lines = [*scrub(conn), scrub_stream(settings)] if scrubbing else []
+    for line in filter(None, lines):
+        click.echo(f"scrubbed; {line}")
 
 
 def _erase(conn: Connection, subject: Subject, settings: Settings, *, reason: str, wait: float, aside: Aside) -> None:

@@ -77,7 +77,7 @@ def _require_choice(aside: Aside, unread: int, elsewhere: int) -> None:
 
 def _files_elsewhere(conn: Connection, here: int) -> int:
     """By the receivers' own word; those of this machine write to the folder that was searched, if there is one."""
-    told = {row["host"]: row["files"] for row in store.rows(conn, "erasures", "damaged_by_host")}
+    told: dict[str, int] = {row["host"]: row["files"] for row in store.rows(conn, "erasures", "damaged_by_host")}
     own = told.pop(socket.gethostname(), 0)
     return sum(told.values()) + max(0, own - here)
 
