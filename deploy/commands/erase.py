@@ -68,6 +68,11 @@ def _erase(conn: Connection, subject: Subject, settings: Settings, *, reason: st
         erased = erase(conn, subject, reason=reason, keys=settings.keys, outlet=outlet, vaults=vaults, aside=aside)
     except SubjectError as error:
         raise Failed(str(error)) from None
+    except OSError as error:
+        raise Failed(
+            f"damaged lines in SPOOL_DIR cannot be read or taken out ({type(error).__name__}), so nothing was erased; "
+            "run it as the user of the receiver"
+        ) from None
     click.echo(f"erased; certificate {erased.id}")
     for table, count in sorted(erased.rows.items()):
         if count:
