@@ -316,6 +316,7 @@ def test_the_command_says_what_it_did_and_what_is_to_come(
     assert "erased already" in again.output
     assert view(hand.conn, "erasures")[0]["unsearched"] == 1
     assert run("--reason", "whom?").exit_code == 2
+    assert "scrubbed; the event stream was written anew" in run("--scrub").output
 
 
 def test_a_fetch_that_is_under_way_brings_nothing_back(hand: Hand, simulator: Simulator, database_url: str) -> None:
