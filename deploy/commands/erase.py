@@ -8,7 +8,8 @@ from deploy.commands.subject import read_subject, subject_options
 from deploy.erasure.blobs import BlobsLeftError, delete_left
 from deploy.erasure.elsewhere import wait_elsewhere
 from deploy.erasure.erase import erase
-from deploy.erasure.scrub import scrub
+from deploy.erasure.scrub import scrub, scrub_stream
+from deploy.erasure.spools import Aside, Unread
 from deploy.erasure.subject import Subject, SubjectError
 from schemas.settings import Settings
 from workers.destinations.kinds import enabled_kinds
@@ -26,6 +27,11 @@ from workers.vault.vaults import Vaults
     help="Seconds that the line may take to tell Jumio, and a store of images to answer.",
 )
 @click.option(
+    "--damaged",
+    type=click.Choice(["leave", "delete"]),
+    help="What becomes of damaged spool lines that nobody can read; without it they stop the erasure.",
+)
+@click.option(
     "--scrub",
     "scrubbing",
     is_flag=True,
@@ -39,6 +45,7 @@ def command(
     tenant: str,
     reason: str,
     wait: float,
+    damaged: Unread | None,
     scrubbing: bool,
 ) -> None:
     """Delete a person's data here, have Jumio delete it, and leave a certificate that says nothing about the person."""
@@ -47,22 +54,31 @@ def command(
     settings = settings_for("eraser")
     with connection(settings) as conn:
         if subject:
-            _erase(conn, subject, settings, reason=reason, wait=wait)
-        for line in scrub(conn) if scrubbing else ():
-            click.echo(f"scrubbed; {line}")
+            aside = Aside(settings.spool_dir, damaged or "refuse")
+            _erase(conn, subject, settings, reason=reason, wait=wait, aside=aside)
+        lines = [*scrub(conn), scrub_stream(settings)] if scrubbing else []
+    for line in filter(None, lines):
+        click.echo(f"scrubbed; {line}")
 
 
-def _erase(conn: Connection, subject: Subject, settings: Settings, *, reason: str, wait: float) -> None:
+def _erase(conn: Connection, subject: Subject, settings: Settings, *, reason: str, wait: float, aside: Aside) -> None:
     outlet = Outlet(source=settings.event_source, destinations=enabled_kinds(settings))
     vaults = Vaults(settings)
     try:
-        erased = erase(conn, subject, reason=reason, keys=settings.keys, outlet=outlet, vaults=vaults)
+        erased = erase(conn, subject, reason=reason, keys=settings.keys, outlet=outlet, vaults=vaults, aside=aside)
     except SubjectError as error:
         raise Failed(str(error)) from None
+    except OSError as error:
+        raise Failed(
+            f"damaged lines in SPOOL_DIR cannot be read or taken out ({type(error).__name__}), so nothing was erased; "
+            "run it as the user of the receiver"
+        ) from None
     click.echo(f"erased; certificate {erased.id}")
     for table, count in sorted(erased.rows.items()):
         if count:
             click.echo(f"  {table.replace('_', ' ')}: {count}")
+    if erased.unsearched:
+        click.echo(f"NOT complete: {erased.unsearched} damaged spool lines or files of them were not searched")
     try:
         delete_left(conn, erased.blobs, vaults=vaults, seconds=wait)
     except BlobsLeftError as error:

@@ -22,9 +22,7 @@ def wait_elsewhere(conn: Connection, erasure_id: UUID, *, seconds: float) -> lis
     if waiting:
         counts = ", ".join(f"{row['rows']} {_PLACES[row['place']]}" for row in waiting)
         lines.append(f"left to the line: {counts}; compliance.erasures says when it is done")
-    [spools] = store.rows(conn, "erasures", "spools")
+    [spools] = store.rows(conn, "erasures", "count_spooled")
     if spools["waiting"]:
         lines.append(f"{spools['waiting']} callbacks wait in spools; any of this person is dropped when it is drained")
-    if spools["damaged"]:
-        lines.append(f"{spools['damaged']} files of damaged spool lines were not searched; see the runbook (Spool)")
     return lines

@@ -15,6 +15,7 @@ from uuid_utils.compat import uuid7
 
 from deploy.erasure.blobs import Blobs
 from deploy.erasure.rows import delete_rows, delete_workflow, hold_images, lock
+from deploy.erasure.spools import NOT_SET, Aside, search_aside
 from deploy.erasure.subject import Subject, SubjectError, require_reason
 from schemas.callbacks.recognise import LEGACY
 from schemas.events.data import event_data
@@ -30,11 +31,12 @@ _ACTIONS = {"workflow": "workflow.erased", "account": "account.erased", "user-re
 
 @dataclass(frozen=True)
 class Erased:
-    """The certificate's id, what was deleted, and of which images a store may have more."""
+    """The certificate's id, what was deleted, of which images a store may have more, and what nobody could search."""
 
     id: UUID
     rows: Counter[str]
     blobs: Blobs
+    unsearched: int
 
 
 @dataclass(frozen=True)
@@ -43,7 +45,16 @@ class _Found:
     workflows: Sequence[store.Row]
 
 
-def erase(conn: Connection, subject: Subject, *, reason: str, keys: KeyRing, outlet: Outlet, vaults: Vaults) -> Erased:
+def erase(
+    conn: Connection,
+    subject: Subject,
+    *,
+    reason: str,
+    keys: KeyRing,
+    outlet: Outlet,
+    vaults: Vaults,
+    aside: Aside = NOT_SET,
+) -> Erased:
     """Erase a subject here, and write down what the line has still to do elsewhere. Raises SubjectError.
 
     After the commit the caller has the images deleted that are not in Postgres: see blobs.delete_left.
@@ -63,10 +74,12 @@ def erase(conn: Connection, subject: Subject, *, reason: str, keys: KeyRing, out
             deleted += rows
         deleted += _delete_words(conn, subject, found)
 
-        _certify(conn, subject, found, erasure_id, reason=reason, deleted=deleted)
+        spools = search_aside(conn, aside, subject.tenant, _ids(found), keys=keys)
+        deleted += Counter(spool_lines=spools.own, unread_spool_lines=spools.unread)
+        _certify(conn, subject, found, erasure_id, reason=reason, deleted=deleted, unsearched=spools.unsearched)
         _want_deletions(conn, subject, found, erasure_id, stream=EventStream.name in outlet.destinations)
         store.rows(conn, "callbacks", "wake_relay")
-    return Erased(erasure_id, deleted, blobs)
+    return Erased(erasure_id, deleted, blobs, spools.unsearched)
 
 
 def _find_and_lock(conn: Connection, subject: Subject) -> _Found:
@@ -125,8 +138,7 @@ def _as_words(text: str) -> str:
 
 def _delete_unread(conn: Connection, subject: Subject, found: _Found, keys: KeyRing) -> int:
     """Bodies that no worker has read, or could read, in which one of the ids stands."""
-    ids = [each["workflow_key"].encode() for each in found.workflows] + [each.encode() for each in found.accounts]
-    deleted = 0
+    ids, deleted = _ids(found), 0
     for row in store.rows(conn, "erasures", "unread_callbacks", {"tenant": subject.tenant}):
         try:
             body = keys.unseal(row["sealed_body"], place=f"callbacks.body/{row['id']}")
@@ -173,7 +185,14 @@ def _delete_words(conn: Connection, subject: Subject, found: _Found) -> Counter[
 
 
 def _certify(
-    conn: Connection, subject: Subject, found: _Found, erasure_id: UUID, *, reason: str, deleted: Counter[str]
+    conn: Connection,
+    subject: Subject,
+    found: _Found,
+    erasure_id: UUID,
+    *,
+    reason: str,
+    deleted: Counter[str],
+    unsearched: int,
 ) -> None:
     rows = {table: count for table, count in sorted(deleted.items()) if count}
     certificate = {
@@ -182,6 +201,7 @@ def _certify(
         "id": erasure_id,
         "scope": subject.kind,
         "rows": Jsonb(rows),
+        "unsearched": unsearched,
     }
     store.change(conn, "erasures", "insert_erasure", certificate)
     for kind, names in (
@@ -192,7 +212,7 @@ def _certify(
             values = {"kind": kind, "tenant": subject.tenant, "subject": name, "erasure_id": erasure_id}
             store.change(conn, "erasures", "insert_tombstone", values)
     # Not the subject: this row is never deleted. compliance.erasure_of finds the certificate for who has the id.
-    details = {"erasure": str(erasure_id), "rows": rows}
+    details = {"erasure": str(erasure_id), "rows": rows, "unsearched": unsearched}
     store.append_audit(conn, _ACTIONS[subject.kind], tenant=subject.tenant, reason=reason, details=details)
 
 
@@ -214,6 +234,11 @@ def _want(
 ) -> None:
     values = {**row, "erasure_id": erasure_id, "place": place, "not_before": not_before}
     store.change(conn, "deletions", "insert_deletion", values)
+
+
+def _ids(found: _Found) -> list[bytes]:
+    """By which an unread body is known as the person's."""
+    return [each["workflow_key"].encode() for each in found.workflows] + [each.encode() for each in found.accounts]
 
 
 def _key(tenant: str, workflow: store.Row) -> dict[str, str]:

@@ -1,10 +1,13 @@
-"""Bytes of deleted rows out of Postgres's files, as far as this database can do it."""
+"""Bytes of deleted rows out of Postgres's files and out of the event stream, as far as those can do it."""
 
 import psycopg
 from psycopg import Connection
 from psycopg.errors import Diagnostic
 
+from schemas.settings import Settings
 from schemas.sql.queries import query
+from workers.destinations.stream import EventStream
+from workers.errors import StreamAwayError
 
 
 def scrub(conn: Connection) -> list[str]:
@@ -31,3 +34,20 @@ def scrub(conn: Connection) -> list[str]:
         "off before; WAL archives, replicas, backups and the blocks of deleted files are yours to age out"
     )
     return left
+
+
+def scrub_stream(settings: Settings) -> str | None:
+    """Write the event stream anew, without what was taken off it; what to know about it, where there is one."""
+    if not EventStream.enabled(settings):
+        return None
+    stream = EventStream(settings)
+    try:
+        stream.rewrite()
+    except StreamAwayError as error:
+        return f"the event stream is as it was ({error}): scrub again when Redis answers"
+    finally:
+        stream.close()
+    return (
+        "the event stream was written anew, and an append-only file is being; a snapshot of Redis holds the old one "
+        "until the next"
+    )

@@ -1,8 +1,10 @@
 """Rows against stores and back: what is missing, what is damaged, what no row names."""
 
 from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from itertools import islice
 from typing import Literal
 from uuid import UUID
@@ -18,6 +20,8 @@ from workers.vault.vaults import Vaults
 # A blob is younger than its row by the seconds of an attempt; an hour bears any clock.
 YOUNG = timedelta(hours=1)
 _PAGE = 500
+# Readers wait for a bucket most of the time; each holds one image in memory. The connection takes them in turn.
+_AT_ONCE = 8
 
 
 @dataclass(frozen=True)
@@ -41,20 +45,24 @@ def verify(
 
 def _check_images(conn: Connection, keys: KeyRing, vaults: Vaults) -> Iterator[Finding]:
     after = UUID(int=0)
-    while page := store.rows(conn, "images", "page_stored", {"after": after, "batch": _PAGE}):
-        for row in page:
-            after = row["id"]
-            what = f"{row['tenant']} {row['workflow_key']} {row['credential_id']} {row['classifier']} ({after})"
-            try:
-                read_image(conn, after, vaults=vaults, keys=keys)
-            except NotStoredError:  # erased meanwhile
-                continue
-            except NoBlobError:
-                yield Finding("missing", row["store"], what, "its store has no blob of it")
-            except UnsealError as error:
-                yield Finding("damaged", row["store"], what, str(error))
-            else:
-                yield Finding("well", row["store"], what)
+    with ThreadPoolExecutor(_AT_ONCE, "verify") as readers:
+        while page := store.rows(conn, "images", "page_stored", {"after": after, "batch": _PAGE}):
+            yield from filter(None, readers.map(partial(_check, conn, keys, vaults), page))
+            after = page[-1]["id"]
+
+
+def _check(conn: Connection, keys: KeyRing, vaults: Vaults, row: store.Row) -> Finding | None:
+    """None: erased meanwhile."""
+    what = f"{row['tenant']} {row['workflow_key']} {row['credential_id']} {row['classifier']} ({row['id']})"
+    try:
+        read_image(conn, row["id"], vaults=vaults, keys=keys)
+    except NotStoredError:
+        return None
+    except NoBlobError:
+        return Finding("missing", row["store"], what, "its store has no blob of it")
+    except UnsealError as error:
+        return Finding("damaged", row["store"], what, str(error))
+    return Finding("well", row["store"], what)
 
 
 def _find_orphans(conn: Connection, url: str, vaults: Vaults, *, delete: bool) -> Iterator[Finding]:

@@ -147,8 +147,8 @@ SELECT EXISTS (
 );
 
 -- name: insert_erasure
-INSERT INTO pipeline.erasures (id, tenant, scope, reason, rows)
-VALUES (%(id)s, %(tenant)s, %(scope)s, %(reason)s, %(rows)s);
+INSERT INTO pipeline.erasures (id, tenant, scope, reason, rows, unsearched)
+VALUES (%(id)s, %(tenant)s, %(scope)s, %(reason)s, %(rows)s, %(unsearched)s);
 
 -- name: insert_tombstone
 INSERT INTO pipeline.tombstones (digest, erasure_id)
@@ -160,7 +160,12 @@ ON CONFLICT (digest) DO NOTHING;
 UPDATE pipeline.deliveries SET next_attempt_at = %(not_before)s
 WHERE (tenant, family, workflow_key) = (%(tenant)s, %(family)s, %(workflow_key)s);
 
--- name: spools
+-- name: count_spooled
 -- What receivers hold in their spools, by their own word of the last two minutes.
-SELECT coalesce(sum(spooled_rows), 0)::integer AS waiting, coalesce(sum(damaged_files), 0)::integer AS damaged
+SELECT coalesce(sum(spooled_rows), 0)::integer AS waiting
 FROM pipeline.pulses WHERE role = 'receiver' AND beat_at > now() - interval '2 minutes';
+
+-- name: damaged_by_host
+-- Files that were set aside, by the word of the last two minutes; receivers of one machine share a folder.
+SELECT split_part(process, '/', 2) AS host, max(damaged_files)::integer AS files
+FROM pipeline.pulses WHERE damaged_files > 0 AND beat_at > now() - interval '2 minutes' GROUP BY host;

@@ -1464,7 +1464,9 @@ CREATE TABLE pipeline.erasures (
     reason text NOT NULL,
     erased_by text NOT NULL DEFAULT session_user,
     erased_at timestamptz NOT NULL DEFAULT clock_timestamp(),
-    rows jsonb NOT NULL
+    rows jsonb NOT NULL,
+    -- Damaged spool lines, and files of them on other machines, in which nobody could look.
+    unsearched integer NOT NULL DEFAULT 0
 );
 
 -- By which a late callback of an erased subject is known: SHA-256 of `workflow/TENANT/KEY` or `account/TENANT/ID`.
@@ -1565,7 +1567,7 @@ CREATE INDEX verdicts_of_report ON pipeline.verdicts (report_id);
 
 CREATE VIEW compliance.erasures AS
 SELECT e.id AS erasure_id, e.tenant, e.scope, e.reason, e.erased_by, e.erased_at, e.rows, t.subjects, t.late_callbacks,
-    d.pending AS elsewhere_pending, d.done AS elsewhere_done, d.parked AS elsewhere_parked
+    d.pending AS elsewhere_pending, d.done AS elsewhere_done, d.parked AS elsewhere_parked, e.unsearched
 FROM pipeline.erasures e
 CROSS JOIN LATERAL (
     SELECT count(*) AS subjects, coalesce(sum(hits), 0) AS late_callbacks
@@ -1589,6 +1591,7 @@ COMMENT ON COLUMN compliance.erasures.late_callbacks IS 'How many callbacks came
 COMMENT ON COLUMN compliance.erasures.elsewhere_pending IS 'Deletions at Jumio or on the stream that are still to be done.';
 COMMENT ON COLUMN compliance.erasures.elsewhere_done IS 'Those that are done: Jumio deleted it, or said that it has nothing of that name.';
 COMMENT ON COLUMN compliance.erasures.elsewhere_parked IS 'Those that were given up; status says why.';
+COMMENT ON COLUMN compliance.erasures.unsearched IS 'Damaged spool lines, or files of them on other machines, that nobody could read and that were left: 0 where the erasure is complete.';
 
 CREATE FUNCTION compliance.erasure_of(tenant text, workflow_key text) RETURNS uuid
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$

@@ -22,6 +22,7 @@ from deploy.commands.erase import command
 from deploy.erasure.erase import Erased, erase
 from deploy.erasure.rows import lock
 from deploy.erasure.scrub import scrub
+from deploy.erasure.spools import NOT_SET, Aside
 from deploy.erasure.subject import Kind, Subject, SubjectError
 from deploy.retention import run as retention
 from deploy.retention.policy import Rule, read_policy
@@ -32,7 +33,7 @@ from receiver.arrival import Arrival
 from receiver.metrics import Metrics
 from receiver.spool.drain import Drain
 from receiver.spool.line import write_line
-from receiver.spool.segment import Segment
+from receiver.spool.segment import DAMAGED_SUFFIX, Segment
 from receiver.spool.spool import Spool
 from schemas.settings import Settings
 from tests.line.byte_search import LEFT, everything, files, fingerprints, missing, rows, stream
@@ -181,6 +182,34 @@ def test_what_waits_in_a_spool_does_not_bring_anybody_back(
     assert view(hand.conn, "erasures")[0]["late_callbacks"] == 1
 
 
+def test_damaged_spool_lines_are_searched_and_what_nobody_can_read_is_decided_or_told(
+    hand: Hand, simulator: Simulator, tmp_path: Path
+) -> None:
+    person, second, other = arrived(hand, simulator), arrived(hand, simulator), arrived(hand, simulator)
+    keys, aside = hand.tools.settings.keys, tmp_path / f"20260101T000000.000000Z-00000000{DAMAGED_SUFFIX}"
+    bodies = [each.callback(each.status, NOW) for each in (person, second, other, other)]
+    arrivals = [Arrival(uuid7(), "default", NOW, None, None, "{}", body, b"{}") for body in bodies]
+    lines = [write_line(arrival.sealed(keys)) for arrival in arrivals]
+    unread = lines[3].replace(b'"sealed_body":"', b'"sealed_body":"AAAA')
+    # Its checksum is damaged, its body is not.
+    aside.write_bytes(b"0" * 8 + lines[0][8:] + lines[1] + lines[2] + unread)
+
+    with pytest.raises(SubjectError, match="1 damaged spool lines cannot be opened"):
+        erase_now(hand, "workflow", person.key, aside=Aside(tmp_path))
+    assert len(aside.read_bytes().splitlines()) == 4
+    left = erase_now(hand, "workflow", person.key, aside=Aside(tmp_path, "leave"))
+    assert aside.read_bytes() == lines[1] + lines[2] + unread
+    deleted = erase_now(hand, "workflow", second.key, aside=Aside(tmp_path, "delete"))
+
+    assert aside.read_bytes() == lines[2]
+    assert [path.name for path in tmp_path.iterdir()] == [aside.name]
+    assert (left.rows["spool_lines"], left.rows["unread_spool_lines"], left.unsearched) == (1, 0, 1)
+    assert (deleted.rows["spool_lines"], deleted.rows["unread_spool_lines"], deleted.unsearched) == (1, 1, 0)
+    assert sorted(row["unsearched"] for row in view(hand.conn, "erasures")) == [0, 1]
+    assert erase_now(hand, "workflow", other.key, aside=Aside(tmp_path)).rows["spool_lines"] == 1
+    assert list(tmp_path.iterdir()) == []
+
+
 async def drained(database_url: str, folder: Path) -> None:
     """As a receiver does it, until its folder is empty."""
     metrics = Metrics()
@@ -261,28 +290,33 @@ def test_the_command_says_what_it_did_and_what_is_to_come(
         "ENCRYPTION_KEYS": ring,
     }
     hand.conn.execute(
-        "INSERT INTO pipeline.pulses (process, role, spooled_rows, damaged_files) VALUES ('r', 'receiver', 3, 1)"
+        "INSERT INTO pipeline.pulses (process, role, spooled_rows, damaged_files) "
+        "VALUES ('receiver/elsewhere/7', 'receiver', 3, 1)"
     )
 
     def run(*arguments: str) -> Result:
         return CliRunner().invoke(command, arguments, env=environment)
 
     unreasoned = run("--workflow", person.key)
-    erased = run("--workflow", person.key, "--reason", "request 4711", "--wait", "0")
+    undecided = run("--workflow", person.key, "--reason", "request 4711")
+    erased = run("--workflow", person.key, "--reason", "request 4711", "--wait", "0", "--damaged", "leave")
     again = run("--workflow", person.key, "--reason", "request 4711")
 
-    assert (unreasoned.exit_code, erased.exit_code, again.exit_code) == (1, 0, 1)
+    assert (unreasoned.exit_code, undecided.exit_code, erased.exit_code, again.exit_code) == (1, 1, 0, 1)
+    assert "1 files of damaged spool lines are not in SPOOL_DIR here, so nothing was erased" in undecided.output
     assert "say why with --reason" in unreasoned.output
     for says in (
         "erased; certificate",
         "workflows: 1",
         "left to the line: 1 at Jumio, 1 on the event stream",
         "3 callbacks wait",
-        "1 files of damaged",
+        "NOT complete: 1 damaged",
     ):
         assert says in erased.output
     assert "erased already" in again.output
+    assert view(hand.conn, "erasures")[0]["unsearched"] == 1
     assert run("--reason", "whom?").exit_code == 2
+    assert "scrubbed; the event stream was written anew" in run("--scrub").output
 
 
 def test_a_fetch_that_is_under_way_brings_nothing_back(hand: Hand, simulator: Simulator, database_url: str) -> None:
@@ -424,11 +458,10 @@ def arrived(hand: Hand, simulator: Simulator) -> Execution:
     return execution
 
 
-def erase_now(hand: Hand, kind: Kind, subject: str) -> Erased:
-    settings = hand.tools.settings
+def erase_now(hand: Hand, kind: Kind, subject: str, *, aside: Aside = NOT_SET) -> Erased:
+    keys, outlet, vaults = hand.tools.settings.keys, hand.tools.outlet, hand.tools.vaults
     about = Subject("default", kind, subject)
-    outlet, vaults = hand.tools.outlet, hand.tools.vaults
-    return erase(hand.conn, about, reason="asked for it", keys=settings.keys, outlet=outlet, vaults=vaults)
+    return erase(hand.conn, about, reason="asked for it", keys=keys, outlet=outlet, vaults=vaults, aside=aside)
 
 
 def under_way(step: Callable[[Connection], None], database_url: str) -> threading.Thread:

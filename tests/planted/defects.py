@@ -31,6 +31,8 @@ _RELAY, _ALLOWLIST, _TRANSPORT = (
     "tests/workers/test_relay.py", "tests/receiver/test_allowlist.py", "tests/workers/jumio/test_transport.py"
 )  # fmt: skip
 _EGRESS = "tests/workers/test_egress.py"
+_ERASE, _SEALED = "tests/line/test_erase.py", "tests/line/test_sealed.py"
+_RETENTION, _FEED = "tests/deploy/test_retention.py", "tests/feed/test_feed_cursor.py"
 
 DEFECTS = (
     defect(
@@ -225,5 +227,94 @@ WHERE id = %(id)s AND state = '{waiting}' AND %(attempt)s > 0""",
         "        form = await Request(scope, receive).form()\n"
         "        body = Body(urlencode(form).encode())",
         f"{_DOOR}::test_a_callback_is_kept_exactly_and_answered_with_an_empty_200",
+    ),
+    defect(
+        "leaves no tombstone",
+        "deploy/erasure/erase.py",
+        'store.change(conn, "erasures", "insert_tombstone", values)',
+        "values.clear()",
+        f"{_ERASE}::test_a_late_callback_is_dropped_counted_and_asked_nothing_about",
+        f"{_ERASE}::test_an_account_goes_with_all_of_its_workflows",
+    ),
+    defect(
+        "asks Jumio about whom it erased",
+        "workers/erased.py",
+        'return bool(answer["erased"])',
+        "return False",
+        f"{_ERASE}::test_a_late_callback_is_dropped_counted_and_asked_nothing_about",
+    ),
+    defect(
+        "erases deliveries that are pending only",
+        "schemas/sql/erasures.sql",
+        ")\nRETURNING CASE",
+        ") AND state = 'pending'\nRETURNING CASE",
+        f"{_ERASE}::test_nothing_of_an_erased_person_is_found_and_nobody_else_misses_anything",
+    ),
+    defect(
+        "leaves an erased person on the stream",
+        "deploy/erasure/erase.py",
+        "stream=EventStream.name in outlet.destinations",
+        "stream=False",
+        f"{_ERASE}::test_nothing_of_an_erased_person_is_found_and_nobody_else_misses_anything",
+    ),
+    defect(
+        "calls an erasure complete in spite of lines that nobody read",
+        "deploy/erasure/spools.py",
+        "return Searched(own, deleted, unread - deleted + elsewhere)",
+        "return Searched(own, deleted, 0)",
+        f"{_ERASE}::test_damaged_spool_lines_are_searched_and_what_nobody_can_read_is_decided_or_told",
+        f"{_ERASE}::test_the_command_says_what_it_did_and_what_is_to_come",
+    ),
+    defect(
+        "lets retention delete what is on hold",
+        "schemas/sql/retention.sql",
+        "WHERE class = %(class)s AND NOT held\n    AND CASE",
+        "WHERE class = %(class)s\n    AND CASE",
+        f"{_RETENTION}::test_exactly_what_is_due_is_deleted",
+    ),
+    defect(
+        "holds only the first class to the share that may go",
+        "deploy/retention/run.py",
+        "_refuse_too_much(count_due(conn, rules), most_share)",
+        "_refuse_too_much(count_due(conn, rules[:1]), most_share)",
+        f"{_RETENTION}::test_a_clock_that_jumps_deletes_nothing",
+    ),
+    Defect(
+        "binds no ciphertext to its row",
+        (
+            Edit(
+                "schemas/sealing.py",
+                "cipher.encrypt(nonce, clear, head + place.encode())",
+                "cipher.encrypt(nonce, clear, head)",
+            ),
+            Edit(
+                "schemas/sealing.py",
+                "rest[NONCE_BYTES:], head + place.encode())",
+                "rest[NONCE_BYTES:], head)",
+            ),
+        ),
+        (f"{_SEALED}::test_every_ciphertext_opens_in_its_own_row_and_in_no_other",),
+    ),
+    defect(
+        "reads an image without a look at its hash",
+        "workers/vault/blob.py",
+        "if hashlib.sha256(clear).digest() != sha256:",
+        "if not clear:",
+        "tests/workers/vault/test_blob.py::test_an_older_image_of_the_same_row_is_not_the_one_that_it_tells_the_hash_of",
+    ),
+    defect(
+        "forgets a table when keys are rotated",
+        "schemas/sql/queries.py",
+        '    "deliveries.sealed_body": SealedColumn("deliveries", "sealed_body"),\n',
+        "",
+        "tests/schemas/test_queries.py::test_every_sealed_column_is_sealed_anew_with_the_others",
+    ),
+    defect(
+        "pages the feed past transactions that are open",
+        "schemas/sql/feed.sql",
+        "(SELECT pg_snapshot_xmin(pg_current_snapshot()) AS position) horizon",
+        "(SELECT pg_snapshot_xmax(pg_current_snapshot()) AS position) horizon",
+        f"{_FEED}::test_the_feed_waits_for_an_open_transaction_and_does_not_skip_it",
+        f"{_FEED}::test_concurrent_writers_that_commit_late_lose_nothing",
     ),
 )

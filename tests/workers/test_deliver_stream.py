@@ -67,6 +67,48 @@ def test_a_redis_that_went_away_is_tried_again(broker_url: str, redis: Any) -> N
     assert [fields["id"] for _, fields in redis.xrange("jumio:events")] == ["1", "2"]
 
 
+@pytest.mark.parametrize("page", [2, 1000])
+def test_rewritten_the_stream_is_as_it_was_without_the_bytes_of_what_was_taken_off(
+    broker_url: str, redis: Any, monkeypatch: pytest.MonkeyPatch, page: int
+) -> None:
+    monkeypatch.setattr("workers.destinations.stream._PAGE", page)
+    stream, name = EventStream(settings(broker_url)), "jumio:events"
+    for number, subject in enumerate(["w1", "erased", "w2", "w3", "erased"]):
+        stream.put(Event(str(number), type="t", tenant="default", workflow_key=subject, sequence=1, body=subject * 3))
+    redis.xgroup_create(name, "ledger", "0")
+    redis.xreadgroup("ledger", "one", {name: ">"}, count=3)
+    assert stream.remove(tenant="default", subject="erased") == 2
+    entries, last = redis.xrange(name), redis.xinfo_stream(name)["last-generated-id"]
+    with Redis.from_url(broker_url) as client:
+        assert b"erased" in bytes(client.dump(name))
+
+        stream.rewrite()
+
+        assert b"erased" not in bytes(client.dump(name))
+    assert redis.xrange(name) == entries
+    assert redis.xinfo_stream(name)["last-generated-id"] == last
+    pending = redis.xpending_range(name, "ledger", "-", "+", 10)
+    assert [(each["message_id"], each["consumer"]) for each in pending] == [(entries[n][0], "one") for n in (0, 1)]
+    [[_, rest]] = redis.xreadgroup("ledger", "two", {name: ">"})
+    assert [fields["subject"] for _, fields in rest] == ["w3"]
+    assert redis.keys("*rewritten*") == []
+    stream.close()
+
+
+def test_an_empty_stream_is_rewritten_with_its_last_id_and_none_is_made(broker_url: str, redis: Any) -> None:
+    stream = EventStream(settings(broker_url))
+    stream.rewrite()
+    assert redis.exists("jumio:events") == 0
+    stream.put(event("1"))
+    [(last, _)] = redis.xrange("jumio:events")
+    stream.remove(tenant="default", subject="w")
+
+    stream.rewrite()
+    stream.close()
+
+    assert redis.xinfo_stream("jumio:events")["last-generated-id"] == last
+
+
 def test_no_redis_at_all_is_said_by_class(tmp_path: Any) -> None:
     stream = EventStream(settings(f"unix://{tmp_path}/nobody.sock"))
 

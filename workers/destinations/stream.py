@@ -1,6 +1,7 @@
 """Events on a Redis stream, for consumers inside; Postgres has them all, the stream the latest."""
 
 from collections.abc import Mapping, Sequence
+from importlib.resources import files
 from typing import Any, ClassVar
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
@@ -17,6 +18,7 @@ from workers.errors import StreamAwayError
 _LONGEST_STREAM = 100_000
 # A megabyte or so at a time.
 _PAGE = 1000
+_REWRITE = files("workers.destinations").joinpath("rewrite_stream.lua").read_text(encoding="utf-8")
 ERASED = "kyc.subject.erased.v1"
 _REDIS_SCHEMES = frozenset({"redis", "rediss", "unix", "redis+socket"})
 # Celery writes these names in the broker's URL, redis-py knows them in its own form.
@@ -58,7 +60,8 @@ class EventStream:
     def remove(self, *, tenant: str, subject: str) -> int:
         """Take off all entries about a subject but the one that tells of its erasure; how many. Raises StreamAwayError.
 
-        No command shows them any more; their bytes go with the rest of their node, when the stream is trimmed.
+        No command shows them any more; their bytes go with the rest of their node, when the stream is trimmed, or
+        at once by `rewrite`.
         """
         if self._redis is None:
             return 0
@@ -72,6 +75,26 @@ class EventStream:
             raise StreamAwayError(type(error).__name__) from error
         return removed
 
+    def rewrite(self) -> None:
+        """Write the stream anew, without the bytes of what was taken off. Raises StreamAwayError.
+
+        XDEL only marks: an entry's bytes stay in its node until the whole node goes. Ids, groups and what is pending
+        stay as they are. The file that Redis appends to, where there is one, is rewritten after it.
+        """
+        if self._redis is None:
+            return
+        try:
+            after = "-"
+            while after != "done":
+                answer: Any = self._redis.eval(_REWRITE, 2, self._name, _in_same_slot(self._name), after, _PAGE)
+                text = answer.decode()
+                after = {"done": "done", "again": "-"}.get(text, f"({text}")
+            persistence: Any = self._redis.info("persistence")
+            if persistence["aof_enabled"] and not persistence["aof_rewrite_in_progress"]:
+                self._redis.bgrewriteaof()
+        except (RedisError, OSError) as error:
+            raise StreamAwayError(type(error).__name__) from error
+
     def _page(self, start: str) -> Sequence[tuple[bytes, Mapping[bytes, bytes]]]:
         found: Any = self._redis.xrange(self._name, min=start, count=_PAGE) if self._redis else []
         return [(entry_id, fields) for entry_id, fields in found if fields is not None]
@@ -79,6 +102,11 @@ class EventStream:
     def close(self) -> None:
         if self._redis is not None:
             self._redis.close()
+
+
+def _in_same_slot(name: str) -> str:
+    """Of a cluster: both keys of a script must be on one server."""
+    return f"{name}:rewritten" if "{" in name else f"{{{name}}}:rewritten"
 
 
 def _is_about(fields: Mapping[bytes, bytes], tenant: str, subject: str) -> bool:
