@@ -76,22 +76,28 @@ class Delivery:
     subscriber: Subscriber | None
 
 
-def deliver(conn: Connection, delivery_id: UUID, *, attempt: int, destinations: Destinations) -> None:
+def deliver(
+    conn: Connection, delivery_id: UUID, *, attempt: int, destinations: Destinations, claim: float | None = None
+) -> store.Claimed | None:
     """Send it, outside of any transaction, then settle the row if this attempt still holds it.
+
+    With a claim (seconds), where a subscriber took it, the next that is due for the same one is claimed in its place.
 
     Raises SubscriberAwayError, SubscriberForbiddenError, UnsealError, or what the destination raises.
     """
     deadline = time.monotonic() + destinations.webhooks.seconds
     delivery = _get(conn, delivery_id, attempt, seconds=destinations.webhooks.seconds + _MARGIN_SECONDS)
     if delivery is None:
-        return
+        return None
     if delivery.subscriber is None:
         destinations.others[delivery.destination].put(delivery.event)
         _settle(conn, delivery, "delivered")
     elif delivery.subscriber.removed:
         _settle(conn, delivery, "cancelled", error=REMOVED)
     else:
-        _post(conn, delivery, delivery.subscriber, destinations=destinations, deadline=deadline)
+        answer = _post(conn, delivery, delivery.subscriber, destinations=destinations, deadline=deadline)
+        return _heed(conn, delivery, delivery.subscriber, answer, claim=claim)
+    return None
 
 
 def end_subscription(conn: Connection, subscription_id: UUID, *, error: str) -> int | None:
@@ -126,14 +132,14 @@ def _get(conn: Connection, delivery_id: UUID, attempt: int, *, seconds: float) -
 
 def _post(
     conn: Connection, delivery: Delivery, subscriber: Subscriber, *, destinations: Destinations, deadline: float
-) -> None:
+) -> Answer:
     secrets = [open_secret(destinations.keys, subscriber.id, subscriber.sealed_secret)]
     if subscriber.rotated:
         secrets += open_retired(conn, destinations.keys, subscriber.id)
 
     body = _body(conn, delivery, subscriber, destinations)
     try:
-        answer = destinations.webhooks.send(
+        return destinations.webhooks.send(
             subscriber.url,
             secrets=secrets,
             event_id=delivery.event.id,
@@ -145,19 +151,25 @@ def _post(
         note_failure(conn, subscriber.id, str(error), retry_after=None)
         raise
 
+
+def _heed(
+    conn: Connection, delivery: Delivery, subscriber: Subscriber, answer: Answer, *, claim: float | None
+) -> store.Claimed | None:
     if answer.taken:
-        values = {"id": delivery.id, "attempt": delivery.attempt, "status": answer.status}
-        if store.change(conn, "deliveries", "finish_sent", values):
+        settled, following = store.finish_sent(
+            conn, delivery.id, attempt=delivery.attempt, status=answer.status, seconds=claim
+        )
+        if settled:
             log.info("delivery.sent", **_ids(delivery))
         # One that began to fail meanwhile is found by the next.
         if subscriber.failing:
             note_success(conn, subscriber.id)
-        return
+        return following
     _note(conn, delivery, answer)
     if answer.gone:
         # Not in one transaction with the note: two 410s at once would each hold a row that the other cancels.
         _disable(conn, subscriber)
-        return
+        return None
     asked = () if answer.retry_after is None else (answer.retry_after,)
     away = SubscriberAwayError(f"status {answer.status}", *asked)
     note_failure(conn, subscriber.id, str(away), retry_after=answer.retry_after)

@@ -21,6 +21,7 @@ class Senders:
         self._deliver = deliver
         self._free = threading.BoundedSemaphore(count)
         self._threads = ThreadPoolExecutor(count, thread_name_prefix="sender")
+        self.closing = False
 
     def take(self, delivery_id: UUID) -> None:
         """Hand it to a thread; while all are busy the process takes no other message."""
@@ -31,6 +32,7 @@ class Senders:
 
     def close(self) -> None:
         """Wait for what is under way: no longer than a delivery's deadline."""
+        self.closing = True
         self._threads.shutdown()
 
     def _note_end(self, taken: "Future[None]") -> None:

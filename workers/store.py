@@ -1,7 +1,7 @@
 """Named queries in, rows out; and the moves that every table with work in it shares."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from psycopg import Connection
@@ -11,6 +11,14 @@ from psycopg.types.json import Jsonb
 from schemas.sql.queries import WorkTable, query, work_query
 
 Row = dict[str, Any]
+
+
+class Claimed(NamedTuple):
+    """A row that is held: the attempt's number, and how many count so far."""
+
+    id: UUID
+    attempt: int
+    counted: int
 
 
 def rows(conn: Connection, table: str, name: str, values: Mapping[str, object] | None = None) -> list[Row]:
@@ -58,10 +66,19 @@ def release(conn: Connection, table: WorkTable, ids: list[UUID]) -> None:
     conn.execute(work_query(table, "release"), {"ids": ids})
 
 
-def claim(conn: Connection, table: WorkTable, row_id: UUID, *, seconds: float) -> tuple[int, int] | None:
-    """Take a row up: the attempt's number and how many count so far, or None where it is taken or settled."""
+def claim(conn: Connection, table: WorkTable, row_id: UUID, *, seconds: float) -> Claimed | None:
+    """Take a row up, or None where it is taken or settled."""
     taken = conn.execute(work_query(table, "claim"), {"id": row_id, "claim": seconds}).fetchone()
-    return None if taken is None else (int(taken[0]), int(taken[1]))
+    return None if taken is None else Claimed(row_id, *taken)
+
+
+def finish_sent(
+    conn: Connection, delivery_id: UUID, *, attempt: int, status: int, seconds: float | None
+) -> tuple[bool, Claimed | None]:
+    """Settle a delivery that was taken, if this attempt still holds it; with seconds, claim the next in its place."""
+    values = {"id": delivery_id, "attempt": attempt, "status": status, "more": seconds is not None, "claim": seconds}
+    found = conn.execute(query("deliveries", "finish_sent"), values).fetchone()
+    return found is not None, None if found is None or found[0] is None else Claimed(*found)
 
 
 def retry(

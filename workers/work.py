@@ -40,9 +40,11 @@ class Work:
     def run(self, conn: Connection) -> None:
         """Take the step if no one else has the row, and leave the row in a state that says how it went."""
         taken = store.claim(conn, self.table, self.row_id, seconds=CLAIM_SECONDS)
-        if taken is None:
-            return
-        attempt, counted = taken
+        if taken is not None:
+            self.take(conn, taken.attempt, taken.counted)
+
+    def take(self, conn: Connection, attempt: int, counted: int) -> None:
+        """The same with a row that is claimed already."""
         if counted > len(self.schedule) + 1:
             self._give_up(conn, attempt, "crashed: its worker died at every attempt; look for process.exited")
             return

@@ -102,11 +102,45 @@ UPDATE pipeline.deliveries SET last_status = %(status)s
 WHERE id = %(id)s AND state = 'pending' AND attempts = %(attempt)s;
 
 -- name: finish_sent
--- A subscriber took it: settled with its answer, in one statement.
-UPDATE pipeline.deliveries
-SET state = 'delivered', finished_at = now(), leased_until = NULL, claimed_until = NULL, last_error = NULL,
-    last_status = %(status)s
-WHERE id = %(id)s AND state = 'pending' AND attempts = %(attempt)s;
+-- A subscriber took it: settled with its answer. In its place, and in the same commit, the next that is due for the same
+-- subscriber is claimed if the sender has time for `more`: as many stay under way as were. The next of the same workflow
+-- is none of them: here, this one still counts as before it. Rows are those that settled: none where another attempt did.
+WITH sent AS (
+    UPDATE pipeline.deliveries
+    SET state = 'delivered', finished_at = now(), leased_until = NULL, claimed_until = NULL, last_error = NULL,
+        last_status = %(status)s
+    WHERE id = %(id)s AND state = 'pending' AND attempts = %(attempt)s
+    RETURNING id, target, subscription_id
+), next AS MATERIALIZED (
+    SELECT due.id
+    FROM sent
+    JOIN pipeline.subscriptions subscription ON subscription.id = sent.subscription_id
+    CROSS JOIN LATERAL (
+        SELECT work.id FROM pipeline.deliveries work
+        WHERE work.target = sent.target AND work.id <> sent.id AND work.state = 'pending'
+            AND work.next_attempt_at <= now()
+            AND (work.leased_until IS NULL OR work.leased_until < now())
+            AND (work.claimed_until IS NULL OR work.claimed_until < now())
+            AND NOT EXISTS (
+                SELECT FROM pipeline.deliveries earlier
+                WHERE earlier.target = work.target AND earlier.tenant = work.tenant AND earlier.family = work.family
+                    AND earlier.workflow_key = work.workflow_key AND earlier.sequence < work.sequence
+                    AND earlier.state = 'pending'
+                ORDER BY earlier.sequence OFFSET 0
+            )
+        ORDER BY work.next_attempt_at
+        LIMIT 1
+        FOR UPDATE SKIP LOCKED
+    ) due
+    WHERE %(more)s::boolean
+        AND subscription.removed_at IS NULL AND subscription.paused_at IS NULL AND subscription.failures = 0
+), claimed AS (
+    UPDATE pipeline.deliveries work
+    SET attempts = attempts + 1, claimed_until = now() + %(claim)s * interval '1 second'
+    WHERE work.id = ANY(ARRAY(SELECT next.id FROM next))
+    RETURNING work.id, work.attempts, work.attempts - work.forgiven AS counted
+)
+SELECT claimed.id, claimed.attempts, claimed.counted FROM sent LEFT JOIN claimed ON true;
 
 -- name: cancel_deliveries
 -- Nothing more is sent to a subscription that ended.

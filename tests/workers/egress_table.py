@@ -80,6 +80,8 @@ MORE_FORBIDDEN = [
     "2002:a00:1::1",  # 6to4 around 10.0.0.1
     "2002:c0a8:101::1",  # 6to4 around 192.168.1.1
     "2620:4f:8000::1",  # direct delegation AS112, RFC 7534
+    "2600:1f18::5efe:7f00:1",  # ISATAP around 127.0.0.1, RFC 5214
+    "2600:1f18::200:5efe:a9fe:a9fe",  # ISATAP around 169.254.169.254
     "3ffe::1",  # 6bone, given back: RFC 3701
     "2d00::1",  # not given out
     "5f00:ffff::1",  # SRv6 SIDs, RFC 9602

@@ -26,7 +26,14 @@ SECRET = new_secret()
 # Made once: a new one reads every certificate of the system.
 TLS = ssl.create_default_context()
 
-PUBLIC = ["34.202.241.227", "8.8.8.8", "2600:1f18::1", "2a00:1450:4001::5", "::ffff:34.202.241.227"]
+PUBLIC = [
+    "34.202.241.227",
+    "8.8.8.8",
+    "2600:1f18::1",
+    "2a00:1450:4001::5",
+    "2600:1f18::5efe:808:808",
+    "::ffff:34.202.241.227",
+]
 
 
 class Trap:

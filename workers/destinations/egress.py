@@ -39,6 +39,8 @@ _NEVER = tuple(
 )
 # All that IANA ever gave out as global unicast: ::/96, NAT64, fec0::/10, 5f00::/16 and multicast are outside of it.
 _UNICAST_V6 = ip_network("2000::/3")
+# RFC 5214: what stands before an IPv4 address in an interface's identifier, of a private and of a public one.
+_ISATAP = frozenset({0x00005EFE, 0x02005EFE})
 # A name with a hundred addresses is not worth a hundred attempts within one deadline.
 _MOST_ADDRESSES = 4
 _CONNECT_SECONDS = 5.0
@@ -195,7 +197,14 @@ def _unwrap(text: str) -> IPv4Address | IPv6Address:
 def _is_public(address: IPv4Address | IPv6Address) -> bool:
     if not address.is_global or any(address in network for network in _NEVER):
         return False
-    return address.version == 4 or address in _UNICAST_V6  # noqa: PLR2004 - the protocol's own number
+    return isinstance(address, IPv4Address) or (address in _UNICAST_V6 and _is_public_inside(address))
+
+
+def _is_public_inside(address: IPv6Address) -> bool:
+    """ISATAP hides an IPv4 address behind any prefix: a router with such a tunnel would send it there."""
+    if int(address) >> 32 & 0xFFFFFFFF not in _ISATAP:
+        return True
+    return _is_public(IPv4Address(int(address) & 0xFFFFFFFF))
 
 
 def _left(deadline: float, late: type[Exception]) -> float:
