@@ -73,7 +73,7 @@ GRANTS: dict[str, dict[str, str]] = {
     "pipeline.drift": {"jumio_worker": "a r w", "jumio_admin": "r d"},
     "pipeline.events": {
         "jumio_worker": "a r",
-        "jumio_feed": "r(body id position sequence tenant type) w(position)",
+        "jumio_feed": "r(body id occurred_at position sequence tenant type) w(position)",
         "jumio_admin": "a r d",
     },
     "pipeline.erasures": {"jumio_admin": "a r"},
@@ -99,6 +99,7 @@ GRANTS: dict[str, dict[str, str]] = {
     "pipeline.migrations": {"PUBLIC": "r"},
     "pipeline.noted()": {},
     "pipeline.pulses": {
+        "jumio_feed": "a r w",
         "jumio_receiver": "a r w",
         "jumio_relay": "a r w d",
         "jumio_worker": "a r w",
