@@ -169,7 +169,7 @@ DATA: Mapping[EventType, type[Transaction]] = {
     "kyc.subject.erased.v1": Erased,
 }
 # Everything that a subscriber may be sent.
-CATALOGUE: Mapping[EventType | TrialType, type[Shape]] = {**DATA, TRIAL: Trial}
+CATALOGUE: Mapping[EventType | TrialType, type[Shape]] = dict((*DATA.items(), (TRIAL, Trial)))
 # What an erased subject had is not told again.
 ENRICHABLE: tuple[EventType, ...] = tuple(name for name in DATA if name != "kyc.subject.erased.v1")
 
