@@ -38,7 +38,10 @@ def read_status(conn: Connection) -> Status:
         "spools": _rows(conn, "spools"),
         "allowlist": _rows(conn, "allowlist_age"),
         "breakers": _rows(conn, "open_breakers", table="breakers"),
-        "feed": _rows(conn, "held_back", table="feed")[0],
+        "feed": {
+            **_rows(conn, "held_back", table="feed")[0],
+            **_rows(conn, "count_standing", table="consumers")[0],
+        },
         "held": _rows(conn, "held_subscriptions", table="subscriptions", storm=STORM),
     }
     return {**status, "trouble": find_trouble(status)}
@@ -57,10 +60,12 @@ def find_trouble(status: Status) -> list[str]:
             trouble.append(
                 f"{backlog['parked']} {name} parked; mend the cause below, then: jumio-pipeline requeue --parked"
             )
-    for role in _ROLES:
+    # Without a consumer nobody misses the feed.
+    for role in (*_ROLES, *(("feed",) if status["feed"]["consumers"] else ())):
         life = status["processes"].get(role)
         if life is None or life["silent_seconds"] > SILENT_SECONDS:
             trouble.append(f"no {role} has been heard of for {SILENT_SECONDS:.0f} s; start: jumio-pipeline {role}")
+    trouble += _feed_trouble(status)
     trouble += _spool_trouble(status["spools"])
     freshest = min((row["age_seconds"] for row in status["allowlist"] if row["age_seconds"] is not None), default=None)
     if freshest is None:
@@ -72,11 +77,6 @@ def find_trouble(status: Status) -> list[str]:
         f"rows wait, the next try is in {breaker['probe_seconds']:.0f} s"
         for breaker in status["breakers"]
     ]
-    if status["feed"]["seconds"] > HELD_BACK_SECONDS:
-        trouble.append(
-            f"the feed holds back {status['feed']['events']} events for {status['feed']['seconds']:.0f} s, until a "
-            "transaction ends that is open; the runbook says how to find it (Feed)"
-        )
     trouble += _subscription_trouble(status["held"])
     if "unverified" in status["aside"]:
         trouble.append("callbacks wait for a first DNS answer; check DNS_SERVERS")
@@ -96,6 +96,15 @@ def _subscription_trouble(held: Sequence[Status]) -> Iterator[str]:
                 f"since {each['failing_since'][:19]} ({each['last_failure']}); tried again in "
                 f"{each['probe_seconds']:.0f} s, or at once: jumio-pipeline subscriptions resume {each['id']}"
             )
+
+
+def _feed_trouble(status: Status) -> Iterator[str]:
+    feed = status["feed"]
+    if feed["seconds"] > HELD_BACK_SECONDS:
+        yield (
+            f"the feed holds back {feed['events']} events for {feed['seconds']:.0f} s, until a "
+            "transaction ends that is open; the runbook says how to find it (Feed)"
+        )
 
 
 def _spool_trouble(spools: Sequence[Status]) -> Iterator[str]:

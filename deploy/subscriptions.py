@@ -13,7 +13,8 @@ from uuid_utils.compat import uuid7
 
 from schemas.callbacks import kyx
 from schemas.callbacks.recognise import LEGACY
-from schemas.events.envelope import EventType, envelope
+from schemas.events.data import event_data
+from schemas.events.envelope import TRIAL, EventType, envelope
 from schemas.events.signing import SigningSecretError, new_secret, public_key
 from schemas.report import Outcome
 from schemas.sealing import KeyRing
@@ -174,12 +175,12 @@ def try_out(conn: Connection, id_or_url: str, *, destinations: Destinations, sou
     event_id = uuid7()
     body = envelope(
         event_id,
-        "kyc.subscription.test.v1",
+        TRIAL,
         source=source,
         subject=str(found.id),
         sequence=1,
         occurred_at=datetime.now(UTC),
-        data={"test": True, "subscription_id": str(found.id)},
+        data=event_data(TRIAL, {"test": True, "subscription_id": found.id}),
     )
     started = time.monotonic()
     answer = destinations.webhooks.send(found.url, secrets=secrets, event_id=str(event_id), body=body.encode())

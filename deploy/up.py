@@ -118,7 +118,8 @@ def running_line(folder: Path, environment: Mapping[str, str], *, logs: Path | N
     ) as services:
         complete = _complete(environment, services, folder)
         settings = Settings.load("worker", complete)
-        more = {**_operators_settings(environment, folder), "FEED_BIND": complete["FEED_BIND"]}
+        binds = {name: complete[name] for name in ("FEED_BIND", "FEED_METRICS_BIND")}
+        more = {**_operators_settings(environment, folder), **binds}
         write_services_env(folder, _urls(settings, services), more=more)
         with psycopg.connect(settings.database_url.get_secret_value(), autocommit=True) as conn:
             migrate(conn)
@@ -198,7 +199,8 @@ def _complete(environment: Mapping[str, str], services: ServiceUrls, folder: Pat
     if complete.get("BIND", "").endswith(":0"):
         # Two of these on one machine: who asks for a free door means all of it.
         complete.setdefault("FEED_BIND", "127.0.0.1:0")
-    for bind in ("BIND", "METRICS_BIND", "FEED_BIND"):
+        complete.setdefault("FEED_METRICS_BIND", "127.0.0.1:0")
+    for bind in ("BIND", "METRICS_BIND", "FEED_BIND", "FEED_METRICS_BIND"):
         complete[bind] = fixed_bind(complete.get(bind) or str(Settings.model_fields[bind.lower()].default))
     if not _given(environment, "ENCRYPTION_KEYS"):
         complete["ENCRYPTION_KEYS"] = _own_secret(folder / "encryption.keys", KeyRing.generate)

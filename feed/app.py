@@ -17,6 +17,7 @@ from starlette.types import ASGIApp, Receive
 
 from feed.latest import AWAY as DATABASE_AWAY
 from feed.latest import Latest
+from feed.metrics import Metrics
 from feed.problems import (
     AWAY,
     CURSOR_ENDED,
@@ -28,6 +29,7 @@ from feed.problems import (
     RefusedError,
     refuse,
 )
+from feed.pulse import Pulse
 from feed.question import Question
 from feed.store import Page, Pool, find_consumer, read_page
 from schemas.events.envelope import BATCH_CONTENT_TYPE
@@ -46,20 +48,24 @@ class State(TypedDict):
 
     pool: Pool
     latest: Latest
+    metrics: Metrics
     open_requests: Counter[str]
 
 
-def build_app(pool: Pool, latest: Latest) -> ASGIApp:
-    """What listens on FEED_BIND. The pool and the look-out are opened and closed with it."""
+def build_app(pool: Pool, latest: Latest, metrics: Metrics) -> ASGIApp:
+    """What listens on FEED_BIND. The pool, the look-out and the pulse are opened and closed with it."""
+    pulse = Pulse(pool, metrics)
 
     @asynccontextmanager
     async def lifespan(_app: object) -> AsyncIterator[State]:
         # Not waited for: while Postgres is away, the answer is 503 and not a process that does not start.
         await pool.open()
         await latest.open()
+        await pulse.open()
         try:
-            yield State(pool=pool, latest=latest, open_requests=Counter())
+            yield State(pool=pool, latest=latest, metrics=metrics, open_requests=Counter())
         finally:
+            await pulse.close()
             await latest.close()
             await pool.close()
 
@@ -76,6 +82,14 @@ def build_app(pool: Pool, latest: Latest) -> ASGIApp:
 
 
 async def events(request: Request[State]) -> Response:
+    """The answer, counted."""
+    metrics = request.state["metrics"]
+    answer = await _answer(request, metrics)
+    metrics.answers.labels(str(answer.status_code)).inc()
+    return answer
+
+
+async def _answer(request: Request[State], metrics: Metrics) -> Response:
     """Read, and while there is nothing wait for it and read again: each time it is asked again who this is."""
     try:
         token = _token(request)
@@ -84,10 +98,12 @@ async def events(request: Request[State]) -> Response:
     except RefusedError as error:
         [problem] = error.args
         log.warning("feed.refused", code=problem.code)
+        metrics.refused.labels(problem.code).inc()
         return refuse(problem)
     except DATABASE_AWAY as error:
         log.warning("feed.database_away", error=type(error).__name__)
         return refuse(AWAY)
+    metrics.events.inc(len(page.bodies))
     headers = {"feed-cursor": page.cursor.text(), "feed-more": str(page.more).lower(), "cache-control": "no-store"}
     return Response(f"[{','.join(page.bodies)}]", media_type=BATCH_CONTENT_TYPE, headers=headers)
 
@@ -117,16 +133,16 @@ def _token(request: Request[State]) -> str:
 async def _page(request: Request[State], token: str, question: Question) -> Page:
     state, until = request.state, time.monotonic() + question.wait
     bell = state["latest"].bell()
-    name, page = await _read(state["pool"], token, question)
+    name, page = await _read(state, token, question)
     if page.bodies or page.more or not question.wait:
         return page
-    with _counted(state["open_requests"], name):
+    with _counted(state["open_requests"], name), state["metrics"].waiting.track_inprogress():
         gone = asyncio.create_task(_gone(request.receive))
         try:
             while not (page.bodies or page.more or gone.done()) and (left := until - time.monotonic()) > 0:
                 await _wait(state["latest"], bell, left, gone)
                 bell = state["latest"].bell()
-                _, page = await _read(state["pool"], token, replace(question, after=page.cursor))
+                _, page = await _read(state, token, replace(question, after=page.cursor))
                 if state["latest"].stopped:
                     break
         finally:
@@ -134,15 +150,16 @@ async def _page(request: Request[State], token: str, question: Question) -> Page
     return page
 
 
-async def _read(pool: Pool, token: str, question: Question) -> tuple[str, Page]:
+async def _read(state: State, token: str, question: Question) -> tuple[str, Page]:
     """The page, past all that is of no interest; a place to go on where that is too much for one answer."""
     until = time.monotonic() + SCAN_SECONDS
     while True:
-        async with pool.connection() as conn:
+        async with state["pool"].connection() as conn:
             consumer = await find_consumer(conn, token)
             if consumer is None:
                 raise RefusedError(TOKEN_UNKNOWN)
-            page = await read_page(conn, question, consumer)
+            with state["metrics"].page_seconds.time():
+                page = await read_page(conn, question, consumer)
         if page.ended:
             raise RefusedError(CURSOR_ENDED)
         if page.bodies or not page.more or time.monotonic() > until:

@@ -1,23 +1,26 @@
-"""One process, one listener: FEED_BIND."""
+"""One process, two listeners: FEED_BIND for consumers, FEED_METRICS_BIND for the operator."""
 
 import asyncio
 import os
 import signal
 from functools import partial
 from pathlib import Path
+from typing import Literal
 
 import psycopg
 import structlog
 import uvicorn
 import uvloop
+from starlette.types import ASGIApp
 
 from feed.app import build_app
 from feed.latest import Latest
+from feed.metrics import Metrics
 from feed.store import latest, open_pool
+from receiver.app import build_metrics_app
 from receiver.connections import Connection, Peers, connection_class
 from receiver.guard import Guard
-from receiver.metrics import Metrics
-from receiver.server import IDLE_SECONDS, Server, allow_files, listener, shown
+from receiver.server import IDLE_SECONDS, MOST_AT_THE_DESK, Server, allow_files, listener, shown
 from schemas.logs import configure_logs
 from schemas.settings import Settings
 from schemas.sql.queries import query
@@ -39,7 +42,10 @@ class _HangingUpCounts(Connection):
 
 
 def run(settings: Settings, *, ready_file: Path | None = None) -> None:
-    """Answer until SIGTERM. `ready_file` is written once it listens: `host:port`. Raises SettingsError."""
+    """Answer until SIGTERM. `ready_file` is written once both listen: `host:port metrics_host:metrics_port`.
+
+    Raises SettingsError.
+    """
     configure_logs(settings.log_format)
     _begin_epoch(settings)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
@@ -51,24 +57,32 @@ async def serve(settings: Settings, *, ready_file: Path | None = None) -> None:
     pool = open_pool(settings.database_url.get_secret_value())
     look_out = Latest(partial(latest, pool))
     metrics = Metrics()
-    # Slow heads and unread answers are cut as at the door; anyone who gets here may be a consumer, or their proxy.
-    peers = Peers((), metrics, lambda _peer: True, most=allow_files() - _FILES_OF_OUR_OWN)
-    protocol = type("FeedConnection", (_HangingUpCounts, connection_class(peers)), {})
-    with listener(settings.feed_bind, "FEED_BIND") as bound:
-        server = Server(_config(Guard(build_app(pool, look_out), metrics), protocol))
+    app = Guard(build_app(pool, look_out, metrics), metrics)
+    most = allow_files() - _FILES_OF_OUR_OWN - MOST_AT_THE_DESK
+    with (
+        listener(settings.feed_bind, "FEED_BIND") as bound,
+        listener(settings.feed_metrics_bind, "FEED_METRICS_BIND") as desk,
+    ):
+        servers = (
+            Server(_config(app, _protocol(metrics, most), lifespan="on")),
+            Server(_config(build_metrics_app(metrics), _protocol(metrics, MOST_AT_THE_DESK), lifespan="off")),
+        )
 
         def stop() -> None:
-            server.should_exit = True
+            for server in servers:
+                server.should_exit = True
             look_out.stop()
 
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, stop)
         async with asyncio.TaskGroup() as serving:
-            serving.create_task(server.serve(sockets=[bound]))
-            await server.listening.wait()
-            log.info("feed.listening", bind=shown(bound))
+            for server, listening in zip(servers, (bound, desk), strict=True):
+                serving.create_task(server.serve(sockets=[listening]))
+            for server in servers:
+                await server.listening.wait()
+            log.info("feed.listening", bind=shown(bound), metrics_bind=shown(desk))
             if ready_file is not None:
-                _announce(shown(bound), ready_file)
+                _announce(f"{shown(bound)} {shown(desk)}", ready_file)
 
 
 def _begin_epoch(settings: Settings) -> None:
@@ -84,13 +98,19 @@ def _begin_epoch(settings: Settings) -> None:
         log.warning("feed.epoch_begun", events=events)
 
 
-def _config(app: Guard, protocol: type[asyncio.Protocol]) -> uvicorn.Config:
+def _protocol(metrics: Metrics, most: int) -> type[asyncio.Protocol]:
+    """Slow heads and unread answers are cut as at the door; anyone who gets here may be a consumer, or their proxy."""
+    peers = Peers((), metrics, lambda _peer: True, most=most)
+    return type("FeedConnection", (_HangingUpCounts, connection_class(peers)), {})
+
+
+def _config(app: ASGIApp, protocol: type[asyncio.Protocol], *, lifespan: Literal["on", "off"]) -> uvicorn.Config:
     return uvicorn.Config(
         app,
         http=protocol,
         ws="none",
         backlog=_BACKLOG,
-        lifespan="on",
+        lifespan=lifespan,
         proxy_headers=False,
         server_header=False,
         log_config=None,
@@ -101,7 +121,7 @@ def _config(app: Guard, protocol: type[asyncio.Protocol]) -> uvicorn.Config:
     )
 
 
-def _announce(address: str, ready_file: Path) -> None:
+def _announce(addresses: str, ready_file: Path) -> None:
     unfinished = ready_file.with_name(f"{ready_file.name}.{os.getpid()}")
-    unfinished.write_text(f"{address}\n", encoding="utf-8")
+    unfinished.write_text(f"{addresses}\n", encoding="utf-8")
     unfinished.replace(ready_file)

@@ -115,6 +115,14 @@ async def latest(pool: Pool) -> object:
         return await _rows(conn, "feed", "latest")
 
 
+async def beat(pool: Pool, process: str) -> tuple[int, float]:
+    """A sign of life; how many events wait behind an open transaction, and for how many seconds."""
+    async with pool.connection() as conn:
+        await conn.execute(query("pulses", "beat"), {"process": process, "role": "feed"})
+        [row] = await _rows(conn, "feed", "held_back")
+    return row["events"], row["seconds"]
+
+
 async def _rows(
     conn: AsyncConnection[DictRow], table: str, name: str, values: Mapping[str, object] | None = None
 ) -> list[DictRow]:

@@ -20,7 +20,7 @@ from receiver.guard import Guard
 from receiver.health import door, livez, readyz
 from receiver.inbox import Inbox
 from receiver.intake import PREFIX, Intake, State
-from receiver.metrics import Metrics
+from receiver.metrics import Counts, Metrics
 from receiver.room import Room
 from receiver.spool.drain import Drain
 from receiver.spool.spool import Spool
@@ -80,7 +80,7 @@ def build_app(settings: Settings, metrics: Metrics, allowlist: Allowlist | None 
     return Guard(CallbacksFirst(intake, router), metrics)
 
 
-def build_metrics_app(metrics: Metrics) -> ASGIApp:
+def build_metrics_app(metrics: Counts) -> ASGIApp:
     """What listens on METRICS_BIND: it holds no state of its own, so it answers before and after the other one."""
 
     async def scrape(_request: Request) -> Response:

@@ -10,7 +10,7 @@ from typing import Any
 from uvicorn._types import ASGI3Application
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
-from receiver.metrics import Metrics
+from receiver.metrics import Counts
 from receiver.source import Address, is_in, peer_address
 from schemas.settings import Network
 
@@ -40,7 +40,7 @@ class Peers:
     """How many connections each address holds, and all of them; strangers together at most half of `most`."""
 
     def __init__(
-        self, trusted: Sequence[Network], metrics: Metrics, knows: Callable[[Address], bool], *, most: int
+        self, trusted: Sequence[Network], metrics: Counts, knows: Callable[[Address], bool], *, most: int
     ) -> None:
         self._trusted, self._knows, self._most = trusted, knows, most
         self._held: Counter[Address] = Counter()

@@ -5,7 +5,7 @@ from itertools import chain
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from receiver.answers import HEAD_TOO_LARGE, PATH_TOO_LONG, UNREADABLE, Answer
-from receiver.metrics import Metrics
+from receiver.metrics import Counts
 
 # Jumio sends about ten headers, proxies add as many; httptools itself would take 10,000 and a megabyte.
 MOST_HEADERS, MOST_HEADER_BYTES = 64, 16_384
@@ -17,7 +17,7 @@ _VERSIONS = frozenset({"1.0", "1.1", "2", "3"})
 class Guard:
     """Wraps an application; the server stays free to be another."""
 
-    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
+    def __init__(self, app: ASGIApp, metrics: Counts) -> None:
         self._app = app
         self._metrics = metrics
 

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable
+from typing import Protocol
 
 import prometheus_client
 from prometheus_client import CollectorRegistry, Gauge, Histogram, generate_latest
@@ -10,6 +11,16 @@ _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 
 # Counted together: a few hundred take less than a millisecond.
 MOST_UNCOUNTED = 256
 _ROWS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
+
+
+class Counts(Protocol):
+    """What everything that listens as the door does must count."""
+
+    turned_away: prometheus_client.Counter
+    cut: prometheus_client.Counter
+
+    def text(self) -> bytes:
+        """Everything in Prometheus' text format."""
 
 
 class Metrics:

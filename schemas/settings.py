@@ -110,6 +110,7 @@ class Settings(TenantSettings):
     bind: Bind = "127.0.0.1:8080"
     metrics_bind: Bind = "127.0.0.1:9090"
     feed_bind: Bind = "127.0.0.1:8081"
+    feed_metrics_bind: Bind = "127.0.0.1:9091"
     trusted_proxies: Networks = ()
     client_address_header: Literal["x-forwarded-for", "forwarded"] = "x-forwarded-for"
     source_check: Literal["enforce", "observe"] = "enforce"

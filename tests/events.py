@@ -9,7 +9,7 @@ from cloudevents.core.formats.json import JSONFormat
 from jsonschema import Draft202012Validator, FormatChecker
 
 from deploy.catalogue import FOLDER
-from schemas.events.data import DATA
+from schemas.events.data import CATALOGUE
 
 FORMATS = FormatChecker()
 _DATASCHEMA = re.compile(r"urn:jumio-pipeline:(.+?)(:enriched)?")
@@ -24,6 +24,8 @@ def is_a_time(value: object) -> bool:
 def validate_event(event: dict[str, Any]) -> None:
     """Raises where it is none: an unknown property is as wrong as one that is missing."""
     JSONFormat().read(None, json.dumps(event))
+    shared = json.loads((FOLDER / "asyncapi.json").read_text())["components"]["schemas"]["cloudevent"]
+    Draft202012Validator(shared, format_checker=FORMATS).validate(event)
     name = event["type"]
     if "dataschema" in event:
         named = _DATASCHEMA.fullmatch(event["dataschema"])
@@ -31,6 +33,6 @@ def validate_event(event: dict[str, Any]) -> None:
         assert named[1] == name
         name += ".enriched" if named[2] else ""
     else:
-        DATA[event["type"]].model_validate_json(json.dumps(event["data"]))
+        CATALOGUE[event["type"]].model_validate_json(json.dumps(event["data"]))
     schema = json.loads((FOLDER / f"{name}.schema.json").read_text())
     Draft202012Validator(schema, format_checker=FORMATS).validate(event["data"])

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from copy import deepcopy
 from typing import Any
 
-from schemas.events.envelope import BATCH_CONTENT_TYPE, CONTENT_TYPE, EventType
+from schemas.events.envelope import BATCH_CONTENT_TYPE, CONTENT_TYPE, TRIAL, EventType, TrialType
 
 Document = dict[str, Any]
 
@@ -31,7 +31,7 @@ _ENVELOPE: Document = {
         "specversion": {"const": "1.0"},
         "id": {"type": "string", "format": "uuid", "description": "Keep it and drop repeats."},
         "source": {"type": "string", "format": "uri-reference"},
-        "subject": {"type": "string", "description": "The workflow key."},
+        "subject": {"type": "string", "description": "The workflow key; of a test event, the subscription."},
         "time": {"type": "string", "format": "date-time"},
         "datacontenttype": {"const": "application/json"},
         "dataschema": {"type": "string", "format": "uri", "description": "Only where the data is enriched."},
@@ -55,9 +55,12 @@ _FEED_DESCRIPTION = (
 
 
 def asyncapi(
-    schemas: Mapping[EventType, Document], examples: Mapping[EventType, Document], enriched: Mapping[str, Document]
+    schemas: Mapping[EventType | TrialType, Document],
+    examples: Mapping[EventType | TrialType, Document],
+    enriched: Mapping[str, Document],
 ) -> Document:
     """The whole document; `enriched` is there to be looked up by an event's dataschema."""
+    told = [name for name in schemas if name != TRIAL]
     named: list[tuple[str, Document]] = [*schemas.items(), *enriched.items()]
     embedded = {name: _embedded(name, schema) for name, schema in named}
     return {
@@ -69,14 +72,12 @@ def asyncapi(
             "description": "CloudEvents 1.0 about identity verifications: references and outcomes, no personal data.",
         },
         "defaultContentType": CONTENT_TYPE,
-        "channels": _channels(schemas),
+        "channels": _channels(schemas, told),
         "operations": {
             "sendWebhook": _send("webhook", schemas, "POST each event, signed, in order for each workflow, until 2xx."),
-            "sendStream": _send("stream", schemas, "XADD each event; the stream keeps the latest hundred thousand."),
+            "sendStream": _send("stream", told, "XADD each event; the stream keeps the latest hundred thousand."),
             "sendFeed": {
-                **_send(
-                    "feed", schemas, "Answer with the events after a cursor, at once or as soon as there are some."
-                ),
+                **_send("feed", told, "Answer with the events after a cursor, at once or as soon as there are some."),
                 "security": [{"$ref": "#/components/securitySchemes/feedToken"}],
                 "bindings": {"http": {"method": "GET", "query": _QUERY, "bindingVersion": "0.3.0"}},
             },
@@ -89,14 +90,15 @@ def asyncapi(
     }
 
 
-def _channels(types: Iterable[EventType]) -> Document:
-    messages = {name: {"$ref": f"#/components/messages/{name}"} for name in types}
+def _channels(sent: Iterable[str], told: Iterable[str]) -> Document:
+    """A test event is sent to the subscriber that is tried, and told to nobody else."""
+    messages = _messages(told)
     return {
         "webhook": {
             "address": None,
             "title": "The URL of a subscription",
             "description": "jumio-pipeline subscriptions add URL",
-            "messages": messages,
+            "messages": _messages(sent),
         },
         "stream": {
             "address": "jumio:events",
@@ -113,12 +115,16 @@ def _channels(types: Iterable[EventType]) -> Document:
     }
 
 
-def _send(channel: str, types: Iterable[EventType], summary: str) -> Document:
+def _messages(types: Iterable[str]) -> Document:
+    return {name: {"$ref": f"#/components/messages/{name}"} for name in types}
+
+
+def _send(channel: str, types: Iterable[str], summary: str) -> Document:
     messages = [{"$ref": f"#/channels/{channel}/messages/{name}"} for name in types]
     return {"action": "send", "channel": {"$ref": f"#/channels/{channel}"}, "summary": summary, "messages": messages}
 
 
-def _message(name: EventType, schema: Document, example: Document) -> Document:
+def _message(name: str, schema: Document, example: Document) -> Document:
     event = {
         "properties": {"type": {"const": name}, "data": {"$ref": f"#/components/schemas/{name}"}},
         "required": ["type", "data"],

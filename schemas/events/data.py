@@ -3,10 +3,11 @@
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated, Any, Literal
+from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from schemas.events.envelope import EventType
+from schemas.events.envelope import TRIAL, EventType, TrialType
 from schemas.report import Family, Outcome
 
 # What a first verdict of a transaction can be: time that ran out has a type of its own.
@@ -93,6 +94,13 @@ class Erased(Transaction):
     )
 
 
+class Trial(Shape):
+    """An operator tries whether a subscriber hears: about no workflow, and nothing to act on."""
+
+    test: Literal[True] = Field(description="Always true.")
+    subscription_id: UUID = Field(description="Which subscription is tried; the event's subject, too.")
+
+
 class EvidenceDetail(Shape):
     """What exactly was wrong, where Jumio says it."""
 
@@ -160,10 +168,12 @@ DATA: Mapping[EventType, type[Transaction]] = {
     "kyc.workflow.images-stored.v1": ImagesStored,
     "kyc.subject.erased.v1": Erased,
 }
+# Everything that a subscriber may be sent.
+CATALOGUE: Mapping[EventType | TrialType, type[Shape]] = dict((*DATA.items(), (TRIAL, Trial)))
 # What an erased subject had is not told again.
 ENRICHABLE: tuple[EventType, ...] = tuple(name for name in DATA if name != "kyc.subject.erased.v1")
 
 
-def event_data(event_type: EventType, values: Mapping[str, Any]) -> dict[str, Any]:
+def event_data(event_type: EventType | TrialType, values: Mapping[str, Any]) -> dict[str, Any]:
     """The data of an event, as JSON types. Raises ValidationError where the type has no such data."""
-    return DATA[event_type].model_validate(values).model_dump(mode="json")
+    return CATALOGUE[event_type].model_validate(values).model_dump(mode="json")

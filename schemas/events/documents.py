@@ -8,8 +8,8 @@ from pydantic import BaseModel, create_model
 from pydantic.json_schema import GenerateJsonSchema
 
 from schemas.events.asyncapi import asyncapi
-from schemas.events.data import DATA, ENRICHABLE, Enrichment
-from schemas.events.envelope import EventType, schema_id
+from schemas.events.data import CATALOGUE, DATA, ENRICHABLE, Enrichment
+from schemas.events.envelope import EventType, TrialType, schema_id
 from schemas.events.examples import example
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
@@ -25,8 +25,8 @@ class _Plain(GenerateJsonSchema):
 
 def catalogue() -> Mapping[str, Document]:
     """Every file of the catalogue, by its name."""
-    schemas = {name: data_schema(name) for name in DATA}
-    examples = {name: example(name) for name in DATA}
+    schemas = {name: data_schema(name) for name in CATALOGUE}
+    examples = {name: example(name) for name in CATALOGUE}
     enriched = {f"{name}.enriched": enriched_schema(name) for name in ENRICHABLE}
     return {
         "asyncapi.json": asyncapi(schemas, examples, enriched),
@@ -41,9 +41,9 @@ def text(document: Document) -> str:
     return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
 
 
-def data_schema(event_type: EventType) -> Document:
+def data_schema(event_type: EventType | TrialType) -> Document:
     """What `data` of this type holds."""
-    return _schema(DATA[event_type], schema_id(event_type))
+    return _schema(CATALOGUE[event_type], schema_id(event_type))
 
 
 def enriched_schema(event_type: EventType) -> Document:

@@ -15,6 +15,7 @@ EventType = Literal[
 ]
 # What an operator sends to see whether a subscriber hears: about no workflow, and on no stream.
 TrialType = Literal["kyc.subscription.test.v1"]
+TRIAL: TrialType = "kyc.subscription.test.v1"
 CONTENT_TYPE = "application/cloudevents+json"
 BATCH_CONTENT_TYPE = "application/cloudevents-batch+json"
 

@@ -7,7 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from schemas.events.data import event_data
-from schemas.events.envelope import EventType, envelope
+from schemas.events.envelope import TRIAL, EventType, TrialType, envelope
 
 _MOMENT = datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)
 _KEY = {"tenant": "default", "family": "kyx", "workflow_key": "6f2c1f7e-3b0a-4d1e-9c55-0a1b2c3d4e5f"}
@@ -47,16 +47,18 @@ _RAN_OUT = {
     "checks": [],
 }
 _IMAGES = {**_REFERENCES, "outcome": "passed", "verdict_version": 1, "images_wanted": 4, "images_stored": 4}
-_EXAMPLES: Mapping[EventType, tuple[int, Mapping[str, Any]]] = {
+_SUBSCRIPTION = "019b7c9d-0000-7000-8000-0000000000aa"
+_EXAMPLES: Mapping[EventType | TrialType, tuple[int, Mapping[str, Any]]] = {
     "kyc.workflow.decided.v1": (1, _PASSED),
     "kyc.workflow.changed.v1": (3, _REJECTED),
     "kyc.workflow.expired.v1": (1, _RAN_OUT),
     "kyc.workflow.images-stored.v1": (2, _IMAGES),
     "kyc.subject.erased.v1": (4, {**_KEY, "reason": "retention"}),
+    TRIAL: (1, {"test": True, "subscription_id": _SUBSCRIPTION}),
 }
 
 
-def example(event_type: EventType) -> dict[str, Any]:
+def example(event_type: EventType | TrialType) -> dict[str, Any]:
     """A whole event, as it is sent."""
     sequence, data = _EXAMPLES[event_type]
     document: dict[str, Any] = json.loads(
@@ -64,7 +66,7 @@ def example(event_type: EventType) -> dict[str, Any]:
             UUID(int=0x019B7C9D_0000_7000_8000_000000000000 + sequence),
             event_type,
             source="/jumio-pipeline",
-            subject=_KEY["workflow_key"],
+            subject=_SUBSCRIPTION if event_type == TRIAL else _KEY["workflow_key"],
             sequence=sequence,
             occurred_at=_MOMENT,
             data=event_data(event_type, data),

@@ -15,3 +15,7 @@ FROM pipeline.consumers WHERE token_sha256 = %(token_sha256)s AND revoked_at IS 
 
 -- name: note_use
 UPDATE pipeline.consumers SET last_used_at = now() WHERE name = %(name)s;
+
+-- name: count_standing
+-- How many would miss the feed.
+SELECT count(*)::integer AS consumers FROM pipeline.consumers WHERE revoked_at IS NULL;

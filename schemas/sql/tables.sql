@@ -412,10 +412,10 @@ CREATE TABLE pipeline.source_addresses (
     PRIMARY KEY (name, address)
 );
 
--- Signs of life: a receiver that wrote durably, a worker that consumed, a relay that leased.
+-- Signs of life: a receiver that wrote durably, a worker that consumed, a relay that leased, a feed that read.
 CREATE TABLE pipeline.pulses (
     process text PRIMARY KEY,
-    role text NOT NULL CHECK (role IN ('receiver', 'relay', 'worker')),
+    role text NOT NULL CHECK (role IN ('receiver', 'relay', 'worker', 'feed')),
     started_at timestamptz NOT NULL DEFAULT clock_timestamp(),
     beat_at timestamptz NOT NULL DEFAULT clock_timestamp(),
     -- What a receiver's spool holds: null where it has none.
@@ -1199,8 +1199,9 @@ $$;
 
 -- The feed reads what is sent to everybody, notes who read, and may number events anew.
 GRANT USAGE ON SCHEMA pipeline TO jumio_feed;
-GRANT SELECT (id, tenant, type, sequence, body, position), UPDATE (position) ON pipeline.events TO jumio_feed;
+GRANT SELECT (id, tenant, type, sequence, occurred_at, body, position), UPDATE (position) ON pipeline.events TO jumio_feed;
 GRANT SELECT, UPDATE (epoch) ON pipeline.feed TO jumio_feed;
+GRANT SELECT, INSERT, UPDATE ON pipeline.pulses TO jumio_feed;
 GRANT SELECT (name, token_sha256, tenants, last_used_at, revoked_at), UPDATE (last_used_at) ON pipeline.consumers
     TO jumio_feed;
 GRANT SELECT (name, tenants, created_at, last_used_at, revoked_at), INSERT, UPDATE (revoked_at) ON pipeline.consumers

@@ -74,7 +74,7 @@ GRANTS: dict[str, dict[str, str]] = {
     "pipeline.ask_export()": {"jumio_admin": "X"},
     "pipeline.events": {
         "jumio_worker": "a r",
-        "jumio_feed": "r(body id position sequence tenant type) w(position)",
+        "jumio_feed": "r(body id occurred_at position sequence tenant type) w(position)",
         "jumio_admin": "a r d",
     },
     "pipeline.erasures": {"jumio_admin": "a r"},
@@ -103,6 +103,7 @@ GRANTS: dict[str, dict[str, str]] = {
     "pipeline.noted()": {},
     "pipeline.noted_settings": {},
     "pipeline.pulses": {
+        "jumio_feed": "a r w",
         "jumio_receiver": "a r w",
         "jumio_relay": "a r w d",
         "jumio_worker": "a r w",

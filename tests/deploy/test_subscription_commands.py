@@ -11,6 +11,7 @@ from standardwebhooks.webhooks import Webhook
 
 from deploy.__main__ import cli
 from schemas.sealing import KeyRing
+from tests.events import validate_event
 from tests.workers.conftest import Subscriber, running_subscriber
 
 Type = Callable[..., Result]
@@ -73,6 +74,7 @@ def test_a_test_event_goes_out_signed_and_its_answer_is_shown(type_: Type, subsc
     assert event["type"] == "kyc.subscription.test.v1"
     assert event["data"] == {"test": True, "subscription_id": words_after(added.stdout, "subscription ")}
     assert event["id"] == request.headers["webhook-id"]
+    validate_event(event)
 
 
 @pytest.mark.parametrize(

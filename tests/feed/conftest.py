@@ -35,16 +35,18 @@ def serving(folder: Path, database_url: str) -> Iterator[str]:
     """A feed until the block ends; it must end as it is told to."""
     ready, log = folder / "feed.ready", folder / "feed.log"
     ready.unlink(missing_ok=True)
-    environment = {**inherited_environment(), "DATABASE_URL": database_url, "FEED_BIND": "127.0.0.1:0"}
+    environment = {**inherited_environment(), "DATABASE_URL": database_url}
+    environment |= {"FEED_BIND": "127.0.0.1:0", "FEED_METRICS_BIND": "127.0.0.1:0"}
     command = [COMMAND, "feed", "--ready-file", str(ready)]
     with log.open("a") as output, subprocess.Popen(command, env=environment, stderr=output) as process:
+        (folder / "feed.pid").write_text(str(process.pid))
         try:
             deadline = time.monotonic() + 20
             while not ready.exists():
                 assert process.poll() is None, log.read_text()
                 assert time.monotonic() < deadline
                 time.sleep(0.02)
-            yield f"http://{ready.read_text().strip()}"
+            yield f"http://{ready.read_text().split()[0]}"
         finally:
             os.kill(process.pid, signal.SIGTERM)
             assert process.wait(10) == 0, log.read_text()

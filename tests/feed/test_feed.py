@@ -13,6 +13,7 @@ import pytest
 from psycopg import Connection
 
 from deploy.consumers import add, revoke
+from deploy.status import find_trouble, read_status
 from feed.app import MOST_REQUESTS
 from feed.cursor import Cursor
 from feed.store import MOST_SCANNED
@@ -274,6 +275,43 @@ def test_its_own_role_is_enough_and_a_stop_sends_home_who_waits(
         assert waiting.result(timeout=1) == []
     assert time.monotonic() - began < 8
     assert "jpf_" not in (tmp_path / "feed.log").read_text()
+
+
+def test_it_gives_signs_of_life_and_says_what_it_hands_out(
+    tmp_path: Path, conn: Connection, login: Callable[[str], str]
+) -> None:
+    token = add(conn, "watched")
+    write_event(conn)
+
+    with serving(tmp_path, login("jumio_feed")) as url:
+        desk = f"http://{(tmp_path / 'feed.ready').read_text().split()[1]}"
+        assert [Reader(url, token).ask().status_code, Reader(url, "jpf_x").ask().status_code] == [200, 401]
+        metrics = httpx2.get(f"{desk}/metrics", trust_env=False).text
+        at_the_feed = httpx2.get(f"{url}/metrics", trust_env=False)
+        pulse = f"feed/%/{(tmp_path / 'feed.pid').read_text()}"
+        deadline = time.monotonic() + 5
+        while not conn.execute("SELECT FROM pipeline.pulses WHERE process LIKE %s", [pulse]).fetchall():
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        status = read_status(conn)
+
+    for line in (
+        'jumio_feed_answers_total{code="200"} 1.0',
+        'jumio_feed_answers_total{code="401"} 1.0',
+        'jumio_feed_refused_total{reason="token_unknown"} 1.0',
+        "jumio_feed_events_total 1.0",
+        "jumio_feed_page_seconds_count 1.0",
+        "jumio_feed_waiting 0.0",
+        "jumio_feed_held_back_events 0.0",
+    ):
+        assert line in metrics.splitlines()
+    assert "watched" not in metrics
+    assert at_the_feed.status_code == 404
+    assert "no feed has been heard of" not in "".join(status["trouble"])
+    del status["processes"]["feed"]
+    assert "no feed has been heard of" in "".join(find_trouble(status))
+    status["feed"]["consumers"] = 0
+    assert "no feed has been heard of" not in "".join(find_trouble(status))
 
 
 def wait_for_events(reader: Reader) -> list[Event]:

@@ -250,7 +250,7 @@ def test_status_metrics_and_readiness_say_how_it_is(up: Up) -> None:
     assert set(status) == {
         "work", "parked", "aside", "processes", "spools", "allowlist", "breakers", "feed", "held", "trouble"
     }  # fmt: skip
-    assert set(status["processes"]) == {"receiver", "relay", "worker"}
+    assert set(status["processes"]) == {"receiver", "relay", "worker", "feed"}
     assert [(spool["rows"], spool["damaged_files"]) for spool in status["spools"]] == [(0, 0)]
     assert "callbacks" in readable
     assert (live.status_code, door.status_code, metrics.status_code) == (200, 200, 404)
