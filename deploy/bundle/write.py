@@ -29,7 +29,7 @@ source that you trust: its operator prints it with `jumio-pipeline export --publ
     unzip -q FILE.zip -d bundle && cd bundle
     openssl pkeyutl -verify -pubin -inkey ../export.pub -rawin -in manifest.sha256 -sigfile manifest.sig
     sha256sum --check --strict --quiet manifest.sha256
-    test "$(find . -type f | wc -l)" -eq "$(($(wc -l < manifest.sha256) + 2))"
+    test "$(find . ! -type d | wc -l)" -eq "$(($(wc -l < manifest.sha256) + 2))"
 
 The first of them says "Signature Verified Successfully"; all of them end with status 0. The list is signed, every file
 is as listed, and there is no file besides.

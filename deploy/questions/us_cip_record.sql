@@ -15,7 +15,7 @@ SELECT w.customer_reference, w.user_reference, w.tenant, w.family, w.workflow_ke
         FROM jsonb_array_elements(e.checks) AS method
     ) AS methods_and_results,
     w.outcome AS result, e.recorded_at AS verified_at, e.rests_on, e.report_sha256,
-    coalesce((
+    coalesce(nullif(concat_ws('; ', (
         SELECT string_agg(
             'version ' || before.version || ' was ' || before.outcome || ' (' || before.label || ')', ', '
             ORDER BY before.version
@@ -23,10 +23,10 @@ SELECT w.customer_reference, w.user_reference, w.tenant, w.family, w.workflow_ke
         FROM compliance.verdicts before
         WHERE before.workflow_key = w.workflow_key AND before.tenant = w.tenant AND before.family = w.family
             AND before.version < w.verdict_version
-    ), CASE WHEN w.reject_reasons <> '[]' THEN 'noted, no bar to the approval: ' || (
+    ), 'noted, no bar to the approval: ' || (
         SELECT string_agg(concat_ws(' ', reason ->> 'check', reason ->> 'label'), ', ')
         FROM jsonb_array_elements(w.reject_reasons) AS reason
-    ) ELSE 'none found' END) AS discrepancies
+    )), ''), 'none found') AS discrepancies
 FROM compliance.workflows w
 JOIN compliance.evidence e ON e.workflow_key = w.workflow_key AND e.tenant = w.tenant AND e.family = w.family
     AND e.version = w.verdict_version

@@ -176,6 +176,15 @@ def test_they_notice_whatever_is_done_to_it(environment: dict[str, str], bundle:
             for name, data in content.items():
                 archive.writestr(name, data)
         ends[how] = verify(environment, bundle).returncode
+    with zipfile.ZipFile(bundle, "a") as archive:
+        link = zipfile.ZipInfo("verdicts/version-000.json")
+        link.create_system, link.external_attr = 3, (stat.S_IFLNK | 0o777) << 16
+        archive.writestr(link, "/etc/passwd")
+    shutil.rmtree(tmp_path / "bundle")
+    ends["a link added"] = verify(environment, bundle).returncode
+    with zipfile.ZipFile(bundle, "w") as archive:
+        for name, data in files.items():
+            archive.writestr(name, data)
     shutil.rmtree(tmp_path / "bundle")
     (tmp_path / "export.key").write_text(new_signing_key())
     ends["signed by another"] = verify(environment, bundle).returncode

@@ -95,6 +95,23 @@ def test_what_changed_afterwards_is_told_and_how_it_was_resolved(hand: Hand, sim
     assert changed["is_now"] == execution.expectation.outcome
 
 
+def test_a_discrepancy_that_was_resolved_is_told_beside_what_was_noted(
+    hand: Hand, simulator: Simulator, asked: Ask
+) -> None:
+    [execution] = work(hand, simulator, "rejected.digital_copy")
+    execution.correct()
+    hand.receive(callback(execution, sent_at=NOW + timedelta(days=1)))
+    hand.run_until_idle()
+
+    [record] = asked("us_cip_record")
+
+    assert record["discrepancies"].startswith(
+        "version 1 was rejected (REJECTED); resolved by version 2: passed; noted, no bar to the approval: "
+    )
+    shown = ("document_number", "issuing_date", "expiry_date", "date_of_birth")
+    assert [record[each][-3:] for each in shown] == ["***", "-**", "-**", "-**"]
+
+
 def test_an_alert_on_an_approval_and_an_approval_without_similarity_are_found(
     hand: Hand, simulator: Simulator, asked: Ask
 ) -> None:
