@@ -7,17 +7,19 @@ from uuid import uuid4
 
 import kombu
 import pytest
+from amqp.exceptions import MessageNacked
 from psycopg import Connection
 from pydantic import SecretStr
 
 from schemas.sealing import KeyRing
-from schemas.settings import Settings
+from schemas.settings import Settings, inherited_environment
 from workers.deliver import Destinations, deliver
 from workers.destinations.destination import Event
 from workers.destinations.exchange import Exchange
 from workers.destinations.kinds import enabled_kinds
 from workers.errors import ExchangeAwayError
 
+RABBITMQ_URL = inherited_environment().get("RABBITMQ_URL", "")
 KEYS = KeyRing.parse(KeyRing.generate())
 
 
@@ -84,3 +86,49 @@ def test_an_exchange_without_an_address_is_said_so() -> None:
     assert enabled_kinds(settings(broker_url=SecretStr("redis://localhost"))) == ("stream", "exchange")
     with pytest.raises(ExchangeAwayError, match="EVENT_EXCHANGE_URL is empty"):
         Exchange(settings("")).put(Event("1", "t", tenant="default", workflow_key="w", sequence=1, body="{}"))
+
+
+class Refusing(Exchange):
+    """Its broker says no to everything."""
+
+    def _publish(self, *_: object) -> None:
+        raise MessageNacked
+
+
+def test_what_the_broker_refuses_is_tried_again() -> None:
+    exchange = Refusing(settings())
+
+    with pytest.raises(ExchangeAwayError, match="exchange_away: MessageNacked"):
+        exchange.put(Event("1", "t", tenant="default", workflow_key="w", sequence=1, body="{}"))
+    exchange.close()
+
+
+@pytest.mark.skipif(not RABBITMQ_URL, reason="needs a RabbitMQ: RABBITMQ_URL=amqp://guest:guest@127.0.0.1:5672//")
+def test_a_real_broker_confirms_what_it_took_and_what_it_refused_is_tried_again() -> None:
+    name = f"jumio.events.{uuid4().hex}"
+    exchange = Exchange(settings(RABBITMQ_URL, event_exchange=name))
+    event = Event("1", "kyc.workflow.expired.v1", tenant="default", workflow_key="w", sequence=1, body="{}")
+    exchange.put(event)
+    with kombu.Connection(RABBITMQ_URL) as connection:
+        full = {"x-max-length": 1, "x-overflow": "reject-publish"}
+        bound = kombu.Exchange(name, type="topic", durable=True)
+        queue = kombu.Queue(name, bound, "kyc.#", queue_arguments=full)(connection.channel())
+        queue.declare()
+
+        exchange.put(event)
+        with pytest.raises(ExchangeAwayError, match="exchange_away: MessageNacked"):
+            flood(exchange, event)
+        message = queue.get(no_ack=True)
+        queue.delete()
+        exchange.put(event)
+        bound(connection.channel()).delete()
+    exchange.close()
+
+    assert message is not None
+    assert (message.properties["message_id"], message.properties["delivery_mode"]) == ("1", 2)
+
+
+def flood(exchange: Exchange, event: Event) -> None:
+    """More than a queue of one takes."""
+    for _ in range(3):
+        exchange.put(event)

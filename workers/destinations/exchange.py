@@ -4,6 +4,7 @@ import ssl
 from typing import ClassVar
 
 import kombu
+from amqp.exceptions import MessageNacked
 from kombu.connection import ConnectionPool
 from kombu.exceptions import KombuError
 from kombu.exceptions import TimeoutError as PoolTimeoutError
@@ -43,7 +44,8 @@ class Exchange:
             raise ExchangeAwayError(type(error).__name__) from error
         try:
             self._publish(connection, event)
-        except (KombuError, OSError, *connection.connection_errors, *connection.channel_errors) as error:
+        # A queue that is full and rejects is told by MessageNacked, which kombu counts among none of its errors.
+        except (KombuError, MessageNacked, OSError, *connection.connection_errors, *connection.channel_errors) as error:
             # Whatever state it is in, the next event gets a new one.
             connection.collect(socket_timeout=_SECONDS)
             raise ExchangeAwayError(type(error).__name__) from error
