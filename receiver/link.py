@@ -41,14 +41,9 @@ class Link:
 
     def wants(self, rows: int) -> bool:
         """Whether so many that wait are to be sent now."""
-        if self._wire is None or not self.open or not rows:
+        if self._wire is None or self._wire.lost.done() or not self.open or not rows:
             return False
         return not self._wire or (rows >= WORTH_ROWS and len(self._wire) < MOST_UNDER_WAY)
-
-    @property
-    def idle(self) -> bool:
-        """Whether nothing is under way."""
-        return not self._wire
 
     def send(self, statement: Statement, parameters: Sequence[bytes | None], then: Then) -> None:
         """Commit, then call `then`; see Wire.send."""

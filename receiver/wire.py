@@ -22,6 +22,7 @@ from schemas.sql.queries import query
 # Below the answer's deadline: a frozen Postgres is given up, and tried anew, while callers still wait.
 STATEMENT_SECONDS = 2.0
 
+_DONE = (ExecStatus.COMMAND_OK, ExecStatus.TUPLES_OK)
 _PLACEHOLDER = re.compile(rb"%\((\w+)\)b")
 
 
@@ -71,6 +72,7 @@ class Wire:
         self._under_way: deque[Sent] = deque()
         self._prepared: set[bytes] = set()
         self._outcome: PGresult | None = None
+        self._listens = True
         self._late: asyncio.TimerHandle | None = None
         self.lost: asyncio.Future[Exception] = self._loop.create_future()
         self._pgconn.enter_pipeline_mode()
@@ -91,6 +93,9 @@ class Wire:
 
         Whoever was told that it is frozen hears once more if Postgres ran the statement in the end.
         """
+        if self.lost.done():
+            then(self.lost.result())
+            return
         self._under_way.append(Sent(then, self._loop.time()))
         if self._late is None:
             self._late = self._loop.call_later(STATEMENT_SECONDS, self._look_for_late)
@@ -122,8 +127,10 @@ class Wire:
 
     def close(self) -> None:
         """Hang up, whatever is under way."""
-        if self.closed:
+        # Not `closed`: libpq may have closed the socket, and the next to get its number would not be heard.
+        if not self._listens:
             return
+        self._listens = False
         self._loop.remove_reader(self._socket)
         self._loop.remove_writer(self._socket)
         if self._late is not None:
@@ -155,13 +162,14 @@ class Wire:
 
     def _take(self, result: PGresult) -> None:
         if result.status != ExecStatus.PIPELINE_SYNC:
-            # To be prepared has a result of its own; the first that failed says why.
-            if self._outcome is None or self._outcome.status != ExecStatus.FATAL_ERROR:
+            # To be prepared and to be committed may have results of their own; the first that failed says why.
+            if self._outcome is None or self._outcome.status in _DONE:
                 self._outcome = result
             return
-        outcome, self._outcome = self._outcome, None
-        if outcome is None or outcome.status != ExecStatus.FATAL_ERROR:
-            self._under_way.popleft().then(outcome or result)
+        # Only here has it been committed.
+        outcome, self._outcome = self._outcome or result, None
+        if outcome.status in _DONE:
+            self._under_way.popleft().then(outcome)
         elif isinstance(error := error_from_result(outcome), ONE_ROWS_FAULT):
             self._under_way.popleft().then(error)
         else:

@@ -17,6 +17,7 @@ from uuid_utils import uuid7
 from receiver.arrival import Arrival
 from receiver.binary import as_columns, as_values
 from receiver.inbox import ANSWER_SECONDS, INSERT, INSERT_MANY, Inbox
+from receiver.link import WORTH_ROWS
 from receiver.metrics import Metrics
 from receiver.postgres import DurabilityError, check_durability, connect
 from receiver.waiting import NotKeptError
@@ -73,6 +74,26 @@ def test_64_at_once_are_all_committed_and_share_commits(database: str) -> None:
 
     assert rows(database) == 65
     assert rows(database, "count(DISTINCT xmin::text)") < 10
+
+
+def test_while_one_commit_takes_its_time_the_next_rows_are_already_sent(database: str) -> None:
+    async def test() -> None:
+        async with opened(database) as inbox:
+            await inbox.keep(arrival())
+            with psycopg.connect(database) as locking:
+                locking.execute("LOCK TABLE pipeline.callbacks IN ACCESS EXCLUSIVE MODE")
+                first = asyncio.create_task(inbox.keep(arrival()))
+                await asyncio.sleep(0.05)
+                others = asyncio.gather(*(inbox.keep(arrival()) for _ in range(WORTH_ROWS * 2)))
+                await asyncio.sleep(0.05)
+            await first
+            await others
+
+    asyncio.run(test())
+
+    assert rows(database) == 2 + WORTH_ROWS * 2
+    # One by one: the last two would be in one commit.
+    assert rows(database, "count(DISTINCT xmin::text)") == 4
 
 
 def test_bytes_and_head_come_back_as_they_were_and_are_nowhere_in_clear(database: str) -> None:

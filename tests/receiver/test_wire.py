@@ -111,6 +111,41 @@ def test_a_cut_connection_tells_all_that_were_under_way_the_last_first(database:
     assert rows(database) == 1
 
 
+def test_what_fails_at_the_commit_was_not_kept(database: str) -> None:
+    async def test() -> None:
+        async with wired(database) as wire:
+            with psycopg.connect(database, autocommit=True) as conn:
+                conn.execute(
+                    "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS"
+                    " $$ BEGIN RAISE EXCEPTION 'not today'; END $$;"
+                    "CREATE CONSTRAINT TRIGGER refuse AFTER INSERT ON pipeline.callbacks"
+                    " DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION refuse()"
+                )
+            try:
+                told = await sent(wire, [row(), row()])
+            finally:
+                with psycopg.connect(database, autocommit=True) as conn:
+                    conn.execute("DROP TRIGGER refuse ON pipeline.callbacks; DROP FUNCTION refuse()")
+            assert [number for number, _ in told] == [1, 0]
+            assert all(isinstance(result, psycopg.errors.RaiseException) for _, result in told)
+
+    asyncio.run(test())
+
+    assert rows(database) == 0
+
+
+def test_whoever_asks_after_the_end_is_told_at_once(database: str) -> None:
+    async def test() -> None:
+        async with wired(database) as wire:
+            await asyncio.to_thread(terminate, database)
+            await asyncio.wait((wire.lost,), timeout=5)
+            with pytest.raises(psycopg.OperationalError):
+                await asyncio.wait_for(wire.ask(INSERT, as_values(row())), 1)
+            assert not len(wire)
+
+    asyncio.run(test())
+
+
 def test_what_is_frozen_is_told_so_and_told_again_when_it_was_committed_after_all(database: str) -> None:
     async def test() -> None:
         async with wired(database) as wire:
