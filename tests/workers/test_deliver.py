@@ -192,6 +192,9 @@ def test_any_2xx_is_taken(
         (format_datetime(datetime(2199, 1, 1, tzinfo=UTC), usegmt=True), 86_400.0),
         (format_datetime(datetime(2001, 1, 1, tzinfo=UTC), usegmt=True), 0.0),
         ("Wed, 99 Foo 2026 00:00:00 GMT", None),
+        # Too large a number in a date is another exception than a wrong one; it once lost the answer, a 200 too.
+        ("Wed, 21 Oct 2026 07:28:00 +99999999999999", None),
+        (f"Wed, 21 Oct {'9' * 30} 07:28:00 GMT", None),
     ],
 )
 def test_a_retry_after_is_passed_on_and_capped(

@@ -140,10 +140,11 @@ def _retry_after(headers: Sequence[tuple[bytes, bytes]]) -> float | None:
         return min(float(text), _LONGEST_RETRY_AFTER)
     try:
         until = parsedate_to_datetime(text)
-    except ValueError:
+        # A date without a zone is UTC: HTTP knows no other.
+        seconds = (until.replace(tzinfo=until.tzinfo or UTC) - datetime.now(UTC)).total_seconds()
+    except (ValueError, TypeError, IndexError, OverflowError):
+        # What a subscriber writes there must not make of its answer one that never came.
         return None
-    # A date without a zone is UTC: HTTP knows no other.
-    seconds = (until.replace(tzinfo=until.tzinfo or UTC) - datetime.now(UTC)).total_seconds()
     return min(max(seconds, 0.0), _LONGEST_RETRY_AFTER)
 
 
