@@ -113,6 +113,12 @@ def read_all(talk: socket.socket) -> bytes:
     return received
 
 
+def ask_on(talk: socket.socket, path: str) -> None:
+    """Ask, and read no answer, for as long as it goes. Raises OSError: TimeoutError where nothing more goes in."""
+    while True:
+        talk.sendall(f"GET {path} HTTP/1.1\r\nHost: receiver.test\r\n\r\n".encode() * 100)
+
+
 def wait_until(holds: Any, *, seconds: float = 15) -> None:
     deadline = time.monotonic() + seconds
     while not holds():
