@@ -164,6 +164,9 @@ class Connection(HttpToolsProtocol):
         half_sent = self.cycle is not None and self.cycle.more_body and not self.transport.is_closing()
         if half_sent or self.transport.get_write_buffer_size():
             self._cut("stop")
+        elif self in self.connections:
+            # Of many requests that came together some are still being answered.
+            self.loop.call_later(STOP_SECONDS / 3, self._stop_waiting)
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
         self._running = cycle

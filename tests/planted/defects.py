@@ -181,6 +181,14 @@ WHERE id = %(id)s AND state = '{waiting}' AND %(attempt)s > 0""",
         f"{_ALLOWLIST}::test_aaaa_alone_may_fail",
     ),
     defect(
+        "judges a caller once and for all",
+        "receiver/callers.py",
+        "or now >= self._until or",
+        "or",
+        "tests/receiver/test_dns_change.py::"
+        "test_who_leaves_dns_is_heard_for_the_grace_on_the_same_connection_and_then_no_more",
+    ),
+    defect(
         "logs what an exception says",
         "schemas/logs.py",
         'event["exception"] = _chain(error)',

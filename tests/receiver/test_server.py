@@ -46,18 +46,17 @@ def test_sigterm_lets_what_is_whole_finish_and_does_not_wait_for_what_is_not(ser
 
 
 def test_who_reads_no_answer_does_not_hold_up_a_stop(served: Served) -> None:
-    asked = b"GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n" * 100
     with socket.create_connection((served.host, served.metrics_port), source_address=(JUMIO, 0)) as deaf:
         deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-        # Nothing more goes in once its answers fill what the system holds for it.
-        deaf.settimeout(1)
-        with pytest.raises(TimeoutError):
-            deaf.sendall(asked * 10_000)
+        # More answers than the two systems hold for it.
+        deaf.sendall(b"GET /metrics HTTP/1.1\r\nHost: receiver.test\r\n\r\n" * (MOST_AHEAD - 1))
+        time.sleep(0.5)
         began = time.monotonic()
         served.process.send_signal(signal.SIGTERM)
 
         assert served.process.wait(20) == 0
-        assert time.monotonic() - began < 12
+        # At once, had nothing been unread; and the server's whole grace is 17 s.
+        assert 1 < time.monotonic() - began < 15
 
 
 def test_a_body_that_becomes_whole_soon_after_sigterm_is_kept_and_answered(served: Served, database: str) -> None:
@@ -92,19 +91,6 @@ def test_slow_heads_and_silent_connections_are_closed_within_ten_seconds(served:
         assert [read_all(talk) for talk in (silent, partial, dripping)] == [b"", b"", b""]
         assert 8 < time.monotonic() - began < 12
         thread.join()
-
-
-def test_who_sends_without_waiting_for_answers_is_listened_to_only_so_far(served: Served) -> None:
-    ahead = b"GET /livez HTTP/1.1\r\nHost: a\r\n\r\n"
-
-    few = served.say(ahead * 10 + ahead.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"), peer=STRANGER)
-    many = served.say(ahead * 1000, peer=STRANGER)
-
-    assert few.count(b"HTTP/1.1 200") == 11
-    # One that is being answered, and those that wait for it.
-    assert many.count(b"HTTP/1.1 200") == MOST_AHEAD + 1
-    assert b"connection: close" in many
-    assert served.post() == 200
 
 
 def test_personal_data_is_in_no_line_of_the_log(environment: dict[str, str], database: str, tmp_path: Path) -> None:
