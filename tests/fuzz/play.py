@@ -17,13 +17,15 @@ import psycopg
 from psycopg import Connection
 
 from deploy.simulator.dns import DnsServer
+from receiver.flights import WAIT_SECONDS
+from receiver.inbox import ANSWER_SECONDS
 from schemas.sealing import KeyRing
 from tests.fuzz.inputs import Input, Peer, drawn, is_whole
 from tests.receiver.serving import KEYS, Served, serve
 
 THREADS, BATCH = 4, 25
-# What we left may be kept seconds later: a stranger waits for a look-up.
-LEFT = 50
+# What we left may be kept so many seconds later: a stranger waits for a look-up, then for a commit.
+LEFT_SECONDS = WAIT_SECONDS + ANSWER_SECONDS + 2.0
 HANG_SECONDS = 15.0
 RING = KeyRing.parse(KEYS)
 _STATUS = re.compile(rb"HTTP/1\.1 ([0-9]{3}) ")
@@ -51,6 +53,7 @@ class Reply:
     sent: Input
     statuses: list[int]
     seconds: float
+    ended_at: float
 
 
 def peers_of(worker: int) -> dict[Peer, str]:
@@ -104,7 +107,8 @@ def _series(found: Fuzzed, served: Served, database_url: str, worker: int, until
     previous: list[Reply] = []
     while time.monotonic() < until and not found.problems:
         replies = _work(found, served, database_url, range(start, start + BATCH), previous)
-        previous = [*previous, *(reply for reply in replies if reply.sent.end != "half-close")][-LEFT:]
+        left = [*previous, *(reply for reply in replies if reply.sent.end != "half-close")]
+        previous = [reply for reply in left if time.monotonic() - reply.ended_at < LEFT_SECONDS]
         start += THREADS * BATCH
 
 
@@ -142,7 +146,8 @@ def _throw(served: Served, sent: Input, peers: dict[Peer, str]) -> Reply:
             talk.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         while sent.end == "half-close" and (chunk := talk.recv(65_536)):
             heard += chunk
-    return Reply(sent, [int(code) for code in _STATUS.findall(heard)], time.monotonic() - began)
+    ended = time.monotonic()
+    return Reply(sent, [int(code) for code in _STATUS.findall(heard)], ended - began, ended)
 
 
 def _wrong(reply: Reply) -> str | None:
