@@ -14,6 +14,7 @@ from psycopg.types.json import Jsonb
 from uuid_utils.compat import uuid7
 
 from deploy.erasure.blobs import Blobs
+from deploy.erasure.bodies import mentions
 from deploy.erasure.rows import delete_rows, delete_workflow, hold_images, lock
 from deploy.erasure.spools import NOT_SET, Aside, search_aside
 from deploy.erasure.subject import Subject, SubjectError, require_reason
@@ -144,7 +145,7 @@ def _delete_unread(conn: Connection, subject: Subject, found: _Found, keys: KeyR
             body = keys.unseal(row["sealed_body"], place=f"callbacks.body/{row['id']}")
         except UnsealError:  # with no key it is as good as gone
             continue
-        if any(each in body for each in ids):
+        if mentions(body, ids):
             deleted += store.change(conn, "erasures", "delete_callback", {"id": row["id"]})
     return deleted
 

@@ -12,6 +12,7 @@ from uuid import UUID
 
 from psycopg import Connection
 
+from deploy.erasure.bodies import mentions
 from deploy.erasure.subject import SubjectError
 from receiver.spool.segment import DAMAGED_SUFFIX, SUFFIX, sync_folder
 from schemas.sealing import KeyRing, UnsealError
@@ -102,7 +103,7 @@ def _read(line: bytes, tenant: str, keys: KeyRing) -> bytes | None:
 
 
 def _stays(body: bytes | None, ids: Sequence[bytes], aside: Aside) -> bool:
-    return aside.unread != "delete" if body is None else not any(each in body for each in ids)
+    return aside.unread != "delete" if body is None else not mentions(body, ids)
 
 
 def _rewrite(path: Path, lines: Sequence[bytes]) -> None:

@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -25,7 +26,7 @@ from schemas.settings import inherited_environment
 from workers import store
 from workers.emit import Outlet, emit
 
-COMMAND = str(Path(__file__).parents[2] / ".venv/bin/jumio-pipeline")
+COMMAND = str(Path(sys.executable).with_name("jumio-pipeline"))
 OUTLET = Outlet(source="/jumio-pipeline", destinations=())
 Event = dict[str, Any]
 

@@ -280,6 +280,23 @@ def test_who_is_not_known_or_erased_already_is_said_so(hand: Hand, simulator: Si
         erase_now(hand, "workflow", person.key)
 
 
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-32", "escaped"])
+def test_a_body_that_was_parked_unread_goes_in_whatever_encoding_it_is(
+    hand: Hand, simulator: Simulator, encoding: str
+) -> None:
+    person = arrived(hand, simulator)
+    text = person.callback(person.status, NOW).decode()
+    body = text.replace("-", "\\u002d").encode() + b"broken" if encoding == "escaped" else text.encode(encoding)
+    parked = hand.receive(body)
+    hand.run_until_idle()
+    state = "SELECT state FROM pipeline.callbacks WHERE id = %s"
+    assert hand.conn.execute(state, [parked]).fetchall() == [("parked",)]
+
+    erase_now(hand, "workflow", person.key)
+
+    assert hand.conn.execute(state, [parked]).fetchall() == []
+
+
 def test_the_command_says_what_it_did_and_what_is_to_come(
     hand: Hand, simulator: Simulator, settings: Settings, ring: str
 ) -> None:

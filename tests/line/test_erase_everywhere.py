@@ -43,9 +43,10 @@ class Stores:
         for each in (self.person, self.other):
             hand.receive(each.callback(each.status, NOW))
         hand.run_until_idle()
-        for each in (self.person, self.other):
+        # Of the person the bucket has only what a crash left.
+        for each, among in ((self.person, 2), (self.other, 3)):
             for number, image_id in enumerate(self.ids(each)):
-                rehouse(self.conn, image_id, url=self.urls[number % 3], vaults=self.vaults, keys=self.settings.keys)
+                rehouse(self.conn, image_id, url=self.urls[number % among], vaults=self.vaults, keys=self.settings.keys)
         for url in self.urls:
             left = self.ids(self.person)[0]
             self.vaults.at(url, self.conn).put(new_key(left, attempt=9), b"of an attempt that was killed")
