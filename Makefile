@@ -36,7 +36,8 @@ door-proof: setup ## every case of the door's catalogue, directly and behind ngi
 	@for name in nginx haproxy; do PATH="$$PATH:/usr/sbin:/usr/local/sbin" command -v $$name >/dev/null || \
 		{ echo "$$name is needed: apt-get install nginx-light haproxy"; exit 1; }; done
 	@DOOR_PROOF=long SPOOF_CASES=100000 $(BIN)/python -m pytest -p no:cacheprovider -o timeout=600 \
-		tests/receiver/catalogue tests/receiver/test_spoofing.py tests/receiver/test_namespace.py
+		tests/receiver/catalogue tests/receiver/test_spoofing.py tests/receiver/test_namespace.py \
+		tests/receiver/test_rolling_restart.py
 
 fuzz: setup ## random and mutated requests for SECONDS (SEED repeats them)
 	@$(BIN)/python -m tests.fuzz --seconds $(or $(SECONDS),60) $(if $(SEED),--seed $(SEED)) $(if $(ONLY),--only $(ONLY))

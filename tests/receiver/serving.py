@@ -18,6 +18,7 @@ from schemas.sealing import KeyRing
 
 KEYS = KeyRing.generate()
 JUMIO, JUMIO_TOO, STRANGER = "127.0.0.11", "127.0.0.12", "127.0.0.66"
+LONG = os.environ.get("DOOR_PROOF") == "long"  # noqa: TID251 - how thorough, not how the product is set
 _PROGRAM = (
     "import sys; from pathlib import Path; from receiver.server import run; from schemas.settings import Settings; "
     "run(Settings.load('receiver'), ready_file=Path(sys.argv[1]))"

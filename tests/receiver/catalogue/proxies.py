@@ -21,8 +21,8 @@ BALANCER = "127.0.0.5"
 
 
 @contextlib.contextmanager
-def nginx(folder: Path, receiver: int, *, behind_a_balancer: bool = False) -> Iterator[int]:
-    """The port on which it speaks TLS."""
+def nginx(folder: Path, receiver: int, other: int | None = None, *, behind_a_balancer: bool = False) -> Iterator[int]:
+    """The port on which it speaks TLS; in front of one receiver, or two."""
     port, (certificate, key) = free_port(), certified(folder)
     text = (DEPLOY / "nginx.conf").read_text(encoding="utf-8")
     if behind_a_balancer:
@@ -30,7 +30,7 @@ def nginx(folder: Path, receiver: int, *, behind_a_balancer: bool = False) -> It
     text = edited(text, {
         "listen 443 ssl": f"listen 127.0.0.1:{port} ssl",
         "server 10.0.0.21:8080": f"server 127.0.0.1:{receiver}",
-        "server 10.0.0.22:8080": f"server 127.0.0.1:{receiver}",
+        "server 10.0.0.22:8080": f"server 127.0.0.1:{other or receiver}",
         "10.0.0.5/32": f"{BALANCER}/32",
         "/etc/ssl/jumio-pipeline.pem": str(certificate),
         "/etc/ssl/jumio-pipeline.key": str(key),
@@ -44,8 +44,8 @@ def nginx(folder: Path, receiver: int, *, behind_a_balancer: bool = False) -> It
 
 
 @contextlib.contextmanager
-def haproxy(folder: Path, receiver: int, *, behind_a_balancer: bool = False) -> Iterator[int]:
-    """The port on which it speaks TLS."""
+def haproxy(folder: Path, receiver: int, other: int | None = None, *, behind_a_balancer: bool = False) -> Iterator[int]:
+    """The port on which it speaks TLS; in front of one receiver, or two."""
     port, (certificate, key) = free_port(), certified(folder)
     both = folder / "both.pem"
     both.write_bytes(certificate.read_bytes() + key.read_bytes())
@@ -57,7 +57,7 @@ def haproxy(folder: Path, receiver: int, *, behind_a_balancer: bool = False) -> 
     text = edited(text, {
         "bind :443": f"bind 127.0.0.1:{port}",
         "server one 10.0.0.21:8080": f"server one 127.0.0.1:{receiver}",
-        "server two 10.0.0.22:8080": f"server two 127.0.0.1:{receiver}",
+        "server two 10.0.0.22:8080": f"server two 127.0.0.1:{other or receiver}",
         "10.0.0.5": BALANCER,
         "/etc/ssl/jumio-pipeline-with-key.pem": str(both),
     })  # fmt: skip

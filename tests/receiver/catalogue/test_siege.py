@@ -1,7 +1,6 @@
 """Who is slow, silent, many or loud does not keep Jumio out; who says it is Jumio by PROXY or TLS is not believed."""
 
 import contextlib
-import os
 import re
 import socket
 import ssl
@@ -19,10 +18,9 @@ from tests.receiver.catalogue.case import HEAD, post
 from tests.receiver.catalogue.conftest import Front
 from tests.receiver.catalogue.proxies import BALANCER, PROXIES, client_context
 from tests.receiver.catalogue.talk import talk
-from tests.receiver.serving import JUMIO, STRANGER, read_all, wait_until
+from tests.receiver.serving import JUMIO, LONG, STRANGER, read_all, wait_until
 
 # The long form, as make door-proof says it.
-LONG = os.environ.get("DOOR_PROOF") == "long"  # noqa: TID251 - how thorough, not how the product is set
 CONTEXT = client_context()
 
 
