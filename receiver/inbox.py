@@ -65,8 +65,7 @@ class Inbox:
         """Stop after the last waiting row, or when Postgres does not take it in the time that callers have."""
         if (last := self._waiting.last) and not self._link.away:
             await asyncio.wait((last.kept,), timeout=ANSWER_SECONDS)
-        if self._untold:
-            self._tell()
+        self._tell()
         if self._writer is not None:
             self._writer.cancel()
             await asyncio.wait((self._writer,), timeout=1)
@@ -198,6 +197,8 @@ class Inbox:
     def _tell(self) -> None:
         """Log and count what was kept; at once, it was a tenth of the time to a lone caller's next answer."""
         untold, self._untold = self._untold, []
+        if not untold:  # told at the end, before the timer
+            return
         for batch in untold:
             self._metrics.batch.observe(len(batch))
         rows = [waiting.row for batch in untold for waiting in batch]

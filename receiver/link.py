@@ -47,7 +47,9 @@ class Link:
 
     def send(self, statement: Statement, parameters: Sequence[bytes | None], then: Then) -> None:
         """Commit, then call `then`; see Wire.send."""
-        if self._wire is not None:
+        if self._wire is None:
+            then(psycopg.InterfaceError())
+        else:
             self._wire.send(statement, parameters, then)
 
     async def ask(self, statement: Statement, parameters: Sequence[bytes | None] = ()) -> PGresult:

@@ -171,7 +171,9 @@ class Wire:
         if outcome.status in _DONE:
             self._under_way.popleft().then(outcome)
         elif isinstance(error := error_from_result(outcome), ONE_ROWS_FAULT):
-            self._under_way.popleft().then(error)
+            sent = self._under_way.popleft()
+            if not self.lost.done():
+                sent.then(error)
         else:
             self._end(error)
         if self.lost.done() and not self._under_way:

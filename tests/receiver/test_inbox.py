@@ -16,7 +16,7 @@ from uuid_utils import uuid7
 
 from receiver.arrival import Arrival
 from receiver.binary import as_columns, as_values
-from receiver.inbox import ANSWER_SECONDS, INSERT, INSERT_MANY, Inbox
+from receiver.inbox import ANSWER_SECONDS, INSERT, INSERT_MANY, TELL_SECONDS, Inbox
 from receiver.link import WORTH_ROWS
 from receiver.metrics import Metrics
 from receiver.postgres import DurabilityError, check_durability, connect
@@ -147,6 +147,19 @@ def test_alone_or_among_others_a_row_is_the_same(database: str, state: str, peer
     assert len(kept) == len(rows)
     assert kept[0] == kept[1] == kept[2]
     assert kept[0][0]["received_at"].startswith(row.received_at.strftime("%Y-%m-%dT%H:%M:%S.%f").rstrip("0"))
+
+
+def test_what_was_kept_is_logged_once_and_at_the_end_at_the_latest(database: str) -> None:
+    async def test() -> None:
+        async with opened(database) as inbox:
+            await inbox.keep(arrival())
+            await inbox.close()
+            await asyncio.sleep(TELL_SECONDS * 2)
+
+    with capture_logs() as logs:
+        asyncio.run(test())
+
+    assert [len(line["callback_ids"]) for line in logs if line["event"] == "callbacks.kept"] == [1]
 
 
 def test_the_same_arrival_twice_is_one_row(database: str) -> None:
