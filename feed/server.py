@@ -1,7 +1,6 @@
 """One process, two listeners: FEED_BIND for consumers, FEED_METRICS_BIND for the operator."""
 
 import asyncio
-import os
 import signal
 from functools import partial
 from pathlib import Path
@@ -20,7 +19,7 @@ from feed.store import latest, open_pool
 from receiver.app import build_metrics_app
 from receiver.connections import Connection, Peers, connection_class
 from receiver.guard import Guard
-from receiver.server import IDLE_SECONDS, MOST_AT_THE_DESK, Server, allow_files, listener, shown
+from receiver.server import IDLE_SECONDS, MOST_AT_THE_DESK, Server, allow_files, announce, listener, shown
 from schemas.logs import configure_logs
 from schemas.settings import Settings
 from schemas.sql.queries import query
@@ -82,7 +81,7 @@ async def serve(settings: Settings, *, ready_file: Path | None = None) -> None:
                 await server.listening.wait()
             log.info("feed.listening", bind=shown(bound), metrics_bind=shown(desk))
             if ready_file is not None:
-                _announce(f"{shown(bound)} {shown(desk)}", ready_file)
+                announce(bound, desk, ready_file)
 
 
 def _begin_epoch(settings: Settings) -> None:
@@ -119,9 +118,3 @@ def _config(app: ASGIApp, protocol: type[asyncio.Protocol], *, lifespan: Literal
         timeout_keep_alive=IDLE_SECONDS,
         timeout_graceful_shutdown=STOP_SECONDS,
     )
-
-
-def _announce(addresses: str, ready_file: Path) -> None:
-    unfinished = ready_file.with_name(f"{ready_file.name}.{os.getpid()}")
-    unfinished.write_text(f"{addresses}\n", encoding="utf-8")
-    unfinished.replace(ready_file)

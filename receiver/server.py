@@ -101,7 +101,7 @@ async def serve(settings: Settings, *, ready_file: Path | None = None) -> None:
             gc.set_threshold(50_000, 50, 100)
             log.info("receiver.listening", bind=shown(door), metrics_bind=shown(desk), files=files)
             if ready_file is not None:
-                _announce(shown(door), shown(desk), ready_file)
+                announce(door, desk, ready_file)
 
 
 def allow_files() -> int:
@@ -136,6 +136,13 @@ def shown(bound: socket.socket) -> str:
     """host:port as it is, also where port 0 asked for a free one."""
     host, port = bound.getsockname()[:2]
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def announce(door: socket.socket, desk: socket.socket, ready_file: Path) -> None:
+    """Write both addresses, whole or not at all."""
+    unfinished = ready_file.with_name(f"{ready_file.name}.{os.getpid()}")
+    unfinished.write_text(f"{shown(door)} {shown(desk)}\n", encoding="utf-8")
+    unfinished.replace(ready_file)
 
 
 async def _refuse_to_lose(settings: Settings) -> None:
@@ -174,9 +181,3 @@ def _stop_on_signals(servers: tuple[Server, ...]) -> None:
 
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop)
-
-
-def _announce(door: str, desk: str, ready_file: Path) -> None:
-    unfinished = ready_file.with_name(f"{ready_file.name}.{os.getpid()}")
-    unfinished.write_text(f"{door} {desk}\n", encoding="utf-8")
-    unfinished.replace(ready_file)
