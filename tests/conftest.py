@@ -7,6 +7,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from uuid import uuid4
 
+import hypothesis
 import psycopg
 import pytest
 import redis
@@ -19,6 +20,12 @@ from deploy.roles import create
 from schemas.sealing import KeyRing
 from schemas.settings import inherited_environment
 from tests.s3_server import S3Server, s3_server
+
+# How fast a machine draws and runs examples is nobody's promise: a busy one failed tests of what is right.
+hypothesis.settings.register_profile(
+    "any machine", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("any machine")
 
 
 @pytest.fixture(scope="session")

@@ -5,7 +5,7 @@ from typing import Any
 from urllib.parse import quote, quote_plus
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.callbacks.callback import UnreadableCallbackError
@@ -196,7 +196,6 @@ def test_other_forms_are_parked(body: str, code: str) -> None:
 NAMES = st.text(st.characters(codec="utf-8", exclude_categories=["Cs"]), max_size=8)
 
 
-@settings(deadline=None)
 @given(st.dictionaries(NAMES.filter(str.isascii).map(str.lower), NAMES, max_size=6), st.booleans())
 def test_what_is_encoded_is_decoded(fields: dict[str, str], blanks_as_plus: bool) -> None:  # noqa: FBT001 - drawn
     encode = quote_plus if blanks_as_plus else quote

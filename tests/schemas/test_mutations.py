@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import parse_qsl, quote
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from schemas.callbacks.callback import Callback, UnreadableCallbackError, is_id
@@ -333,7 +333,7 @@ def test_no_mutation_of_details_makes_a_pass(name: str) -> None:
             assert mutant["decision"]["type"] == "PASSED"
 
 
-@settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=EXAMPLES)
 @given(
     st.sampled_from(sorted(BODIES)),
     st.lists(st.tuples(st.floats(0, 1), st.integers(0, 12), st.binary(max_size=8)), min_size=1, max_size=4),
@@ -370,7 +370,7 @@ NESTED = st.recursive(
 )
 
 
-@settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=EXAMPLES)
 @given(st.dictionaries(FIELD_NAMES, NESTED, max_size=9), st.booleans())
 def test_no_invented_form_breaks_the_reading(fields: dict[str, Any], complete: bool) -> None:  # noqa: FBT001 - drawn
     if complete:
