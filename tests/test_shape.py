@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from schemas.logs import EVENTS
+from schemas.log_events import EVENTS
 from schemas.settings import Settings
 
 ROOT = Path(__file__).parent.parent
