@@ -128,6 +128,15 @@ def test_every_line_of_status_names_a_command_or_a_heading(line: str) -> None:
         assert found, f"deploy/runbook.md has no such heading: {place}"
 
 
+def test_every_decision_has_a_number_of_its_own_and_four_parts() -> None:
+    paths = sorted((ROOT / "deploy/decisions").glob("*.md"))
+
+    assert len({path.name[:4] for path in paths}) == len(paths), "two decisions have one number"
+    for path in paths:
+        parts = re.findall(r"^\*\*(Context|Decision|Consequences|Alternatives)\.\*\*", path.read_text(), re.MULTILINE)
+        assert parts == ["Context", "Decision", "Consequences", "Alternatives"], path.name
+
+
 def test_the_readme_names_every_command() -> None:
     missing = [name for name in COMMANDS if not re.search(rf"(`|jumio-pipeline |make ){name}\b", README)]
 
