@@ -1,17 +1,15 @@
 """What waits, what is parked, how old, and what to do about it."""
 
 from collections.abc import Iterator, Sequence
-from datetime import datetime
 from typing import Any
-from uuid import UUID
 
 from psycopg import Connection
-from psycopg.rows import dict_row
 from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from schemas.sql.queries import query
+from deploy.json_types import as_json
+from workers import store
 from workers.destinations.breaker import STORM
 
 # Judgements of when to wake someone; each line of trouble names a command, or a heading of the runbook.
@@ -158,16 +156,8 @@ def render_status(status: Status) -> Group:
     return Group(work, parked, processes, spools, names, aside, trouble)
 
 
-def _rows(conn: Connection, name: str, *, table: str = "status", **values: object) -> list[dict[str, Any]]:
-    with conn.cursor(row_factory=dict_row) as cursor:
-        found = cursor.execute(query(table, name), values or None).fetchall()
-    return [{column: _plain(value) for column, value in row.items()} for row in found]
-
-
-def _plain(value: object) -> object:
-    if isinstance(value, datetime):
-        return value.isoformat()
-    return str(value) if isinstance(value, UUID) else value
+def _rows(conn: Connection, name: str, *, table: str = "status", **values: object) -> list[Status]:
+    return [as_json(row) for row in store.rows(conn, table, name, values or None)]
 
 
 def _table(*headings: str) -> Table:
