@@ -20,6 +20,7 @@ SPOOLED_SECONDS = 60.0
 HELD_BACK_SECONDS = 60.0
 # A relay that is away is noticed by its pulses; these roles are needed for the line to move.
 _ROLES = ("receiver", "relay", "worker")
+_CHECK_DNS = "check DNS_SERVERS and SOURCE_HOSTS, then try: jumio-pipeline explain-source IP"
 
 Status = dict[str, Any]
 
@@ -52,9 +53,10 @@ def find_trouble(status: Status) -> list[str]:
         *_silence(status),
         *_feed_trouble(status["feed"]),
         *_spool_trouble(status["spools"]),
-        *_dns_trouble(status),
+        *_dns_trouble(status["allowlist"]),
         *_breaker_trouble(status["breakers"]),
         *_subscription_trouble(status["held"]),
+        *_source_trouble(status),
     ]
 
 
@@ -99,15 +101,12 @@ def _spool_trouble(spools: Sequence[Status]) -> Iterator[str]:
             )
 
 
-def _dns_trouble(status: Status) -> Iterator[str]:
-    check = "check DNS_SERVERS and SOURCE_HOSTS, then try: jumio-pipeline explain-source IP"
-    freshest = min((row["age_seconds"] for row in status["allowlist"] if row["age_seconds"] is not None), default=None)
+def _dns_trouble(names: Sequence[Status]) -> Iterator[str]:
+    freshest = min((row["age_seconds"] for row in names if row["age_seconds"] is not None), default=None)
     if freshest is None:
-        yield f"DNS has never answered for any name; {check}"
+        yield f"DNS has never answered for any name; {_CHECK_DNS}"
     elif freshest > STALE_SECONDS:
-        yield f"the last DNS answer is {freshest / 3600:.1f} h old; {check}"
-    if "unverified" in status["aside"]:
-        yield f"callbacks wait for a first DNS answer; {check}"
+        yield f"the last DNS answer is {freshest / 3600:.1f} h old; {_CHECK_DNS}"
 
 
 def _breaker_trouble(breakers: Sequence[Status]) -> Iterator[str]:
@@ -116,6 +115,11 @@ def _breaker_trouble(breakers: Sequence[Status]) -> Iterator[str]:
             f"nothing is asked of Jumio for {breaker['tenant']} ({breaker['part']}): {breaker['reason']}; rows wait, "
             f"the next try is in {breaker['probe_seconds']:.0f} s; what to check: see the runbook (breaker.opened)"
         )
+
+
+def _source_trouble(status: Status) -> Iterator[str]:
+    if "unverified" in status["aside"]:
+        yield f"callbacks wait for a first DNS answer; {_CHECK_DNS}"
 
 
 def _subscription_trouble(held: Sequence[Status]) -> Iterator[str]:
