@@ -137,6 +137,13 @@ def test_every_decision_has_a_number_of_its_own_and_four_parts() -> None:
         assert parts == ["Context", "Decision", "Consequences", "Alternatives"], path.name
 
 
+def test_reasons_in_examples_are_long_enough_for_the_audit_trail() -> None:
+    reasons = re.findall(r'--reason "([^"]*)"', README + RUNBOOK)
+
+    assert reasons
+    assert [reason for reason in reasons if len(reason.replace(" ", "")) < 10] == []
+
+
 def test_the_readme_names_every_command() -> None:
     missing = [name for name in COMMANDS if not re.search(rf"(`|jumio-pipeline |make ){name}\b", README)]
 
