@@ -11,6 +11,7 @@ from psycopg import Connection
 from rich.table import Table
 from rich.text import Text
 
+from deploy.json_types import as_json
 from workers import store
 
 log = structlog.get_logger()
@@ -32,7 +33,7 @@ class Chosen:
 def read_deliveries(conn: Connection, chosen: Chosen, *, state: str | None, most: int) -> list[dict[str, Any]]:
     """The newest events' first, as JSON types."""
     found = store.rows(conn, "deliveries", "list_deliveries", {**asdict(chosen), "state": state, "most": most})
-    return [{name: _plain(value) for name, value in row.items()} for row in found]
+    return [as_json(row) for row in found]
 
 
 def replay(conn: Connection, chosen: Chosen) -> int:
@@ -68,9 +69,3 @@ def render_deliveries(found: Sequence[dict[str, Any]]) -> Table:
         )
         table.add_row(*(Text(cell) for cell in cells))
     return table
-
-
-def _plain(value: object) -> object:
-    if isinstance(value, datetime):
-        return value.isoformat()
-    return str(value) if isinstance(value, UUID) else value

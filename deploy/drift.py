@@ -4,12 +4,12 @@ from collections.abc import Sequence
 from typing import Any
 
 from psycopg import Connection
-from psycopg.rows import dict_row
 from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from schemas.sql.queries import query
+from deploy.json_types import as_json
+from workers import store
 
 Row = dict[str, Any]
 
@@ -19,15 +19,12 @@ _HEADINGS = ("what", "family", "tenant", "first seen", "last seen", "times", "ex
 
 def read_drift(conn: Connection, *, days: int | None = None) -> list[Row]:
     """The kinds that were seen within so many days, or ever; the latest first; as JSON types."""
-    found = _rows(conn, "list_drift", days=days)
-    for row in found:
-        row |= {name: row[name].isoformat() for name in ("first_seen_at", "last_seen_at")}
-    return found
+    return [as_json(row) for row in store.rows(conn, "drift", "list_drift", {"days": days})]
 
 
 def read_totals(conn: Connection) -> list[Row]:
     """For each tenant and family: how many kinds, how often in all, and when the newest kind came (epoch)."""
-    return _rows(conn, "drift_totals")
+    return store.rows(conn, "drift", "drift_totals")
 
 
 def render_drift(found: Sequence[Row], totals: Sequence[Row]) -> Group | Text:
@@ -45,8 +42,3 @@ def render_drift(found: Sequence[Row], totals: Sequence[Row]) -> Group | Text:
         table.add_row(*(Text(cell) for cell in cells))
     summary = [f"{row['tenant']}, {row['family']}: {row['kinds']} kinds, {row['times']:.0f} times" for row in totals]
     return Group(table, Text("\n".join(["", "ever seen:", *summary])))
-
-
-def _rows(conn: Connection, name: str, **values: object) -> list[Row]:
-    with conn.cursor(row_factory=dict_row) as cursor:
-        return cursor.execute(query("drift", name), values).fetchall()

@@ -1,4 +1,4 @@
-"""Figures that the README and the closing notes quote: `make measure` prints them anew on your machine.
+"""What the line costs where it is felt: `make measure` prints it, measured on your machine.
 
 The budget: how many requests a simulated Jumio saw in its busiest second, with 8 worker processes and more work than
 the budget lets through. The reading: what one details document with all capabilities costs to read and to decide.

@@ -1,20 +1,18 @@
 """What waits, what is parked, how old, and what to do about it."""
 
 from collections.abc import Iterator, Sequence
-from datetime import datetime
 from typing import Any
-from uuid import UUID
 
 from psycopg import Connection
-from psycopg.rows import dict_row
 from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from schemas.sql.queries import query
+from deploy.json_types import as_json
+from workers import store
 from workers.destinations.breaker import STORM
 
-# Judgements of when to wake someone; the runbook has a heading for each.
+# Judgements of when to wake someone; each line of trouble names a command, or a heading of the runbook.
 OVERDUE_SECONDS = 300.0
 SILENT_SECONDS = 120.0
 STALE_SECONDS = 3600.0
@@ -22,6 +20,7 @@ SPOOLED_SECONDS = 60.0
 HELD_BACK_SECONDS = 60.0
 # A relay that is away is noticed by its pulses; these roles are needed for the line to move.
 _ROLES = ("receiver", "relay", "worker")
+_CHECK_DNS = "check DNS_SERVERS and SOURCE_HOSTS, then try: jumio-pipeline explain-source IP"
 
 Status = dict[str, Any]
 
@@ -49,38 +48,78 @@ def read_status(conn: Connection) -> Status:
 
 def find_trouble(status: Status) -> list[str]:
     """What is not well, each with the command that shows or mends it."""
-    trouble = []
-    for name, backlog in status["work"].items():
+    return [
+        *_work_trouble(status["work"]),
+        *_silence(status),
+        *_feed_trouble(status["feed"]),
+        *_spool_trouble(status["spools"]),
+        *_dns_trouble(status["allowlist"]),
+        *_breaker_trouble(status["breakers"]),
+        *_subscription_trouble(status["held"]),
+        *_source_trouble(status),
+    ]
+
+
+def _work_trouble(work: Status) -> Iterator[str]:
+    for name, backlog in work.items():
         if backlog["overdue_seconds"] > OVERDUE_SECONDS:
-            trouble.append(
+            yield (
                 f"{name} are due for {backlog['overdue_seconds']:.0f} s; are relay and worker running? "
                 "Start: jumio-pipeline relay; jumio-pipeline worker"
             )
         if backlog["parked"]:
-            trouble.append(
-                f"{backlog['parked']} {name} parked; mend the cause below, then: jumio-pipeline requeue --parked"
-            )
+            yield f"{backlog['parked']} {name} parked; mend the cause below, then: jumio-pipeline requeue --parked"
+
+
+def _silence(status: Status) -> Iterator[str]:
     # Without a consumer nobody misses the feed.
     for role in (*_ROLES, *(("feed",) if status["feed"]["consumers"] else ())):
         life = status["processes"].get(role)
         if life is None or life["silent_seconds"] > SILENT_SECONDS:
-            trouble.append(f"no {role} has been heard of for {SILENT_SECONDS:.0f} s; start: jumio-pipeline {role}")
-    trouble += _feed_trouble(status)
-    trouble += _spool_trouble(status["spools"])
-    freshest = min((row["age_seconds"] for row in status["allowlist"] if row["age_seconds"] is not None), default=None)
+            yield f"no {role} has been heard of for {SILENT_SECONDS:.0f} s; start: jumio-pipeline {role}"
+
+
+def _feed_trouble(feed: Status) -> Iterator[str]:
+    if feed["seconds"] > HELD_BACK_SECONDS:
+        yield (
+            f"the feed holds back {feed['events']} events for {feed['seconds']:.0f} s, until a "
+            "transaction ends that is open; how to find it: see the runbook (Feed)"
+        )
+
+
+def _spool_trouble(spools: Sequence[Status]) -> Iterator[str]:
+    for spool in spools:
+        if spool["damaged_files"]:
+            yield (
+                f"{spool['damaged_files']} files of damaged lines in the spool of {spool['process']}; "
+                "what to do: see the runbook (Spool)"
+            )
+        if spool["age_seconds"] > SPOOLED_SECONDS:
+            yield (
+                f"{spool['rows']} callbacks wait in the spool of {spool['process']} for {spool['age_seconds']:.0f} s; "
+                "its log says why they are not drained: see the runbook (Spool)"
+            )
+
+
+def _dns_trouble(names: Sequence[Status]) -> Iterator[str]:
+    freshest = min((row["age_seconds"] for row in names if row["age_seconds"] is not None), default=None)
     if freshest is None:
-        trouble.append("DNS has never answered for any name; check DNS_SERVERS and SOURCE_HOSTS")
+        yield f"DNS has never answered for any name; {_CHECK_DNS}"
     elif freshest > STALE_SECONDS:
-        trouble.append(f"the last DNS answer is {freshest / 3600:.1f} h old; check DNS_SERVERS")
-    trouble += [
-        f"nothing is asked of Jumio for {breaker['tenant']} ({breaker['part']}): {breaker['reason']}; "
-        f"rows wait, the next try is in {breaker['probe_seconds']:.0f} s"
-        for breaker in status["breakers"]
-    ]
-    trouble += _subscription_trouble(status["held"])
+        yield f"the last DNS answer is {freshest / 3600:.1f} h old; {_CHECK_DNS}"
+
+
+def _breaker_trouble(breakers: Sequence[Status]) -> Iterator[str]:
+    for breaker in breakers:
+        yield (
+            f"nothing is asked of Jumio for {breaker['tenant']} ({breaker['part']}): {breaker['reason']}; rows wait, "
+            f"the next try is in {breaker['probe_seconds']:.0f} s; what to check: see the runbook (breaker.opened)"
+        )
+
+
+def _source_trouble(status: Status) -> Iterator[str]:
     if "unverified" in status["aside"]:
-        trouble.append("callbacks wait for a first DNS answer; check DNS_SERVERS")
-    return trouble
+        yield f"callbacks wait for a first DNS answer; {_CHECK_DNS}"
 
 
 def _subscription_trouble(held: Sequence[Status]) -> Iterator[str]:
@@ -95,29 +134,6 @@ def _subscription_trouble(held: Sequence[Status]) -> Iterator[str]:
                 f"{each['waiting']} deliveries wait for {each['url']}, which failed {each['failures']} times in a row "
                 f"since {each['failing_since'][:19]} ({each['last_failure']}); tried again in "
                 f"{each['probe_seconds']:.0f} s, or at once: jumio-pipeline subscriptions resume {each['id']}"
-            )
-
-
-def _feed_trouble(status: Status) -> Iterator[str]:
-    feed = status["feed"]
-    if feed["seconds"] > HELD_BACK_SECONDS:
-        yield (
-            f"the feed holds back {feed['events']} events for {feed['seconds']:.0f} s, until a "
-            "transaction ends that is open; the runbook says how to find it (Feed)"
-        )
-
-
-def _spool_trouble(spools: Sequence[Status]) -> Iterator[str]:
-    for spool in spools:
-        if spool["damaged_files"]:
-            yield (
-                f"{spool['damaged_files']} files of damaged lines in the spool of {spool['process']}; "
-                "the runbook says what to do (Spool)"
-            )
-        if spool["age_seconds"] > SPOOLED_SECONDS:
-            yield (
-                f"{spool['rows']} callbacks wait in the spool of {spool['process']} for {spool['age_seconds']:.0f} s; "
-                "its log says why they are not drained"
             )
 
 
@@ -144,16 +160,8 @@ def render_status(status: Status) -> Group:
     return Group(work, parked, processes, spools, names, aside, trouble)
 
 
-def _rows(conn: Connection, name: str, *, table: str = "status", **values: object) -> list[dict[str, Any]]:
-    with conn.cursor(row_factory=dict_row) as cursor:
-        found = cursor.execute(query(table, name), values or None).fetchall()
-    return [{column: _plain(value) for column, value in row.items()} for row in found]
-
-
-def _plain(value: object) -> object:
-    if isinstance(value, datetime):
-        return value.isoformat()
-    return str(value) if isinstance(value, UUID) else value
+def _rows(conn: Connection, name: str, *, table: str = "status", **values: object) -> list[Status]:
+    return [as_json(row) for row in store.rows(conn, table, name, values or None)]
 
 
 def _table(*headings: str) -> Table:

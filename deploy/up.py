@@ -47,10 +47,9 @@ class StartError(Exception):
 
 @dataclass(frozen=True)
 class Line:
-    """What is up: where callbacks and metrics are, the environment of the processes, and the processes."""
+    """What is up: where callbacks go, the environment of the processes, and the processes."""
 
     url: str
-    metrics_url: str
     environment: Mapping[str, str]
     services: ServiceUrls
     processes: Processes
@@ -157,18 +156,18 @@ def _start(
     processes.start("relay", *own, "relay", output=log_of["relay"])
     processes.start("feed", *own, "feed", output=log_of["feed"])
     processes.start("receiver", *own, "receiver", "--ready-file", str(ready_file), output=log_of["receiver"])
-    address, metrics_address = _wait_until_listening(ready_file, processes)
-    line = Line(f"http://{address}", f"http://{metrics_address}", environment, services, processes)
+    address = _wait_until_listening(ready_file, processes)
+    line = Line(f"http://{address}", environment, services, processes)
     _wait_until_ready(line)
     return line
 
 
-def _wait_until_listening(ready_file: Path, processes: Processes) -> tuple[str, str]:
+def _wait_until_listening(ready_file: Path, processes: Processes) -> str:
     deadline = time.monotonic() + _START_SECONDS
     while time.monotonic() < deadline:
         if ready_file.exists():
-            address, metrics_address = ready_file.read_text(encoding="utf-8").split()
-            return address, metrics_address
+            address, _metrics = ready_file.read_text(encoding="utf-8").split()
+            return address
         processes.check()
         time.sleep(0.05)
     raise StartError(f"the receiver does not listen after {_START_SECONDS:.0f} s; its log says why")

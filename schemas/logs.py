@@ -1,4 +1,4 @@
-"""structlog set-up and the list of event names. No body, name, number or image, ever: ids only."""
+"""How everything is logged: structlog and every library alike. No body, name, number or image, ever: ids only."""
 
 import contextlib
 import logging
@@ -10,98 +10,6 @@ from typing import TextIO
 
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
-
-# Every event that this software logs. A name not in the list fails a test.
-EVENTS = frozenset(
-    {
-        "allowlist.aged",
-        "allowlist.changed",
-        "allowlist.overfull",
-        "allowlist.private_answered",
-        "allowlist.unread",
-        "allowlist.unshared",
-        "breaker.closed",
-        "breaker.opened",
-        "breaker.probed",
-        "breaker.status_asked",
-        "budget.paused",
-        "budget.shared",
-        "budget.unshared",
-        "callback.dropped",
-        "callback.erased",
-        "callback.failed",
-        "callback.incomplete",
-        "callback.judged",
-        "callback.oversize",
-        "callback.refused",
-        "callback.repeated",
-        "callbacks.kept",
-        "callbacks.spooled",
-        "delivery.cancelled",
-        "delivery.interrupted",
-        "delivery.replayed",
-        "deletion.done",
-        "delivery.sent",
-        "drift.unnoted",
-        "feed.database_away",
-        "feed.epoch_begun",
-        "feed.listening",
-        "feed.refused",
-        "image.stored",
-        "inbox.disconnected",
-        "inbox.reconnected",
-        "inbox.row_refused",
-        "inbox.stopped",
-        "jumio.token_dropped",
-        "jumio.token_renewed",
-        "jumio.token_unreadable",
-        "library.logged",
-        "migration.applied",
-        "process.crashed",
-        "process.exited",
-        "process.restarted",
-        "process.started",
-        "process.stopped",
-        "receiver.listening",
-        "receiver.started_without_postgres",
-        "relay.broker_away",
-        "relay.database_away",
-        "relay.failed",
-        "relay.started",
-        "relay.stopped",
-        "service.exited",
-        "service.restarted",
-        "service.started",
-        "service.stopped",
-        "simulator.callback.posted",
-        "simulator.dns.started",
-        "simulator.interrupted",
-        "simulator.played",
-        "simulator.result.corrected",
-        "simulator.result.unread",
-        "simulator.started",
-        "simulator.stopped",
-        "simulator.token.granted",
-        "spool.damaged",
-        "spool.drained",
-        "spool.refused",
-        "spool.stopped",
-        "spool.torn",
-        "spool.undrained",
-        "spool.unread",
-        "spool.usable",
-        "status.unread",
-        "subscription.disabled",
-        "subscription.paused",
-        "subscription.recovered",
-        "up.stopped",
-        "verdict.contradicted",
-        "verdict.recorded",
-        "work.parked",
-        "work.postponed",
-        "work.requeued",
-    }
-)
 
 # Libraries of which only trouble is of interest; httpx2 logs whole URLs at INFO.
 _QUIET = ("httpx2", "httpcore2", "uvicorn", "uvicorn.error", "uvicorn.access", "celery", "kombu", "amqp", "asyncio")
@@ -135,6 +43,11 @@ def configure_logs(log_format: str = "auto", *, stream: TextIO | None = None) ->
             processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
         )
     )
+    _take_over_libraries(handler)
+    _catch_crashes()
+
+
+def _take_over_libraries(handler: logging.Handler) -> None:
     logging.root.handlers[:] = [handler]
     logging.root.setLevel(logging.INFO)
     logging.captureWarnings(capture=True)
@@ -145,6 +58,9 @@ def configure_logs(log_format: str = "auto", *, stream: TextIO | None = None) ->
         library.setLevel(logging.WARNING)
     # A record whose arguments do not fit would be printed with them.
     logging.raiseExceptions = False
+
+
+def _catch_crashes() -> None:
     sys.excepthook = _log_crash
     threading.excepthook = lambda crash: _log_crash(crash.exc_type, crash.exc_value, crash.exc_traceback)
     sys.unraisablehook = lambda crash: _log_crash(crash.exc_type, crash.exc_value, crash.exc_traceback)
@@ -209,8 +125,16 @@ def _chain(error: BaseException) -> str:
     current: BaseException | None = error
     while current is not None and len(names) < _LONGEST_CHAIN:
         names.append(type(current).__qualname__)
-        current = current.__cause__ or (None if current.__suppress_context__ else current.__context__)
+        current = _before(current)
     return " <- ".join(names)
+
+
+def _before(error: BaseException) -> BaseException | None:
+    """What raised it, or what it is wrapped around: of a killed child Celery logs only the wrapper."""
+    wrapped = getattr(error, "exc", None)
+    if isinstance(wrapped, BaseException):
+        return wrapped
+    return error.__cause__ or (None if error.__suppress_context__ else error.__context__)
 
 
 def _places(trace: TracebackType | None) -> list[str]:

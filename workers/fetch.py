@@ -62,18 +62,11 @@ def _conclude(
     tools: Tools,
 ) -> None:
     if _is_finished_repeat(conn, callback_id, callback, row):
-        repeat = "repeat: the same callback is done"
-        store.finish(conn, "callbacks", callback_id, attempt=attempt, state="done", error=repeat)
+        _pass_over(conn, callback_id, attempt, "repeat: the same callback is done")
         log.info("callback.repeated", workflow_key=callback.workflow_key)
         return
 
-    reading = Reading(
-        callback_id,
-        attempt,
-        row["tenant"],
-        revision=_revision(conn, row["tenant"], callback),
-        read_again_in=_read_again_in(row["received_at"], tools.settings.jumio_retry_seconds),
-    )
+    reading = _reading(conn, callback_id, row, callback, attempt=attempt, tools=tools)
     _note_what_is_new(conn, callback, body, row["tenant"])
     found = _ask(conn, callback, row["tenant"], tools)
     if found is None:
@@ -82,11 +75,26 @@ def _conclude(
     report, verdict = found
     if verdict.rests_on == "callback" and _is_outdated(conn, callback_id):
         # The retrieval API shows what is true now; a callback alone only what was true when it was sent.
-        outdated = "outdated: a later callback of the transaction has decided"
-        store.finish(conn, "callbacks", callback_id, attempt=attempt, state="done", error=outdated)
+        _pass_over(conn, callback_id, attempt, "outdated: a later callback of the transaction has decided")
         return
     note_drift(conn, row["tenant"], report.family, report.oddities, example=report.raw)
     record(conn, reading, report, verdict, keys=tools.settings.keys, outlet=tools.outlet)
+
+
+def _pass_over(conn: Connection, callback_id: UUID, attempt: int, why: str) -> None:
+    store.finish(conn, "callbacks", callback_id, attempt=attempt, state="done", error=why)
+
+
+def _reading(
+    conn: Connection, callback_id: UUID, row: store.Row, callback: Callback, *, attempt: int, tools: Tools
+) -> Reading:
+    return Reading(
+        callback_id,
+        attempt,
+        row["tenant"],
+        revision=_revision(conn, row["tenant"], callback),
+        read_again_in=_read_again_in(row["received_at"], tools.settings.jumio_retry_seconds),
+    )
 
 
 def _read(conn: Connection, callback_id: UUID, row: store.Row, tools: Tools) -> tuple[Callback, bytes]:

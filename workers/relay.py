@@ -84,7 +84,7 @@ class Relay:
                 log.warning("relay.database_away", error=type(error).__name__)
                 self._stopping.wait(1.0)
             except Exception:
-                # The one place where anything is caught: a relay that ends stops the line.
+                # As at the door, anything is caught: a relay that ends stops the line.
                 log.exception("relay.failed")
                 self._stopping.wait(1.0)
 

@@ -23,6 +23,12 @@ _JITTER = 0.1
 # Where it is not known how long Jumio is to be left in peace.
 _WAIT_SECONDS = 30.0
 
+# What Celery logs of a child that was killed, of one that hung, and of an error that no one foresaw.
+_CRASHED = (
+    "crashed: no attempt came to an end; the worker's log says why: WorkerLostError, Hard time limit, "
+    "or a line with this row and the class of an error"
+)
+
 Step = Callable[[Connection, int], None]
 Park = Callable[[Connection, int, str], None]
 
@@ -46,7 +52,7 @@ class Work:
     def take(self, conn: Connection, attempt: int, counted: int) -> None:
         """The same with a row that is claimed already."""
         if counted > len(self.schedule) + 1:
-            self._give_up(conn, attempt, "crashed: its worker died at every attempt; look for process.exited")
+            self._give_up(conn, attempt, _CRASHED)
             return
         try:
             self.step(conn, attempt)

@@ -12,7 +12,7 @@ from receiver.source import Address
 
 @click.command("requeue")
 @click.option("--callback", "callback_id", type=click.UUID, help="One callback, parked or refused.")
-@click.option("--parked", is_flag=True, help="Everything that is parked: callbacks, images, deliveries.")
+@click.option("--parked", is_flag=True, help="Everything that is parked: callbacks, images, deliveries, deletions.")
 @click.option("--reason", help="With --parked: only what is parked for this reason, for example jumio_refused.")
 @click.option("--refused", is_flag=True, help="Callbacks of sources that were refused: you vouch for them.")
 @click.option("--from", "address", type=ADDRESS, help="With --refused: only those of this address.")

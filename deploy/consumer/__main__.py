@@ -11,7 +11,7 @@ import uvicorn
 
 from deploy.consumer.feed import CatchUp, Feed
 from deploy.consumer.inbox import Inbox
-from deploy.consumer.service import build_app
+from deploy.consumer.receive import build_app
 
 
 async def main() -> None:

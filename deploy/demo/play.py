@@ -27,13 +27,11 @@ FAULTS: Mapping[str, float] = {
     "truncated_image": 0.05,
     "not_an_image": 0.02,
     "missing_image": 0.02,
+    "old_encoding": 0.05,
 }
-# False: KYX only, for a product that reads no other.
-EVERY_FAMILY = True
 # What the older generations bring along beside so many KYX workflows: each of their outcomes once.
 _BESIDES: Mapping[Family, int] = {"netverify": 15, "authentication": 4, "document": 6}
 _OF_SO_MANY = 60
-_OLD_ENCODING = {"old_encoding": 0.05}
 # Two scans whose result can turn round: one is corrected a day later, one contradicted by the retrieval API.
 _TURNED = ("corrected", "contradiction")
 MALFORMED = (b'{"workflowExecution": {"id": "f41fcb28-e1ec', b"")
@@ -42,8 +40,6 @@ _RATE = 6.0
 
 def families(workflows: int) -> dict[Family, int]:
     """How many transactions of each family are sent beside so many KYX workflows."""
-    if not EVERY_FAMILY:
-        return {"kyx": workflows}
     return {"kyx": workflows, **{family: count * workflows // _OF_SO_MANY for family, count in _BESIDES.items()}}
 
 
@@ -55,8 +51,7 @@ def play(simulator: Simulator, url: str, workflows: int) -> Report:
     scans = [each for each in transactions if each.family == "netverify" and each.suffers("contradiction")]
     for fault, scan in zip(_TURNED, scans, strict=False):
         simulator.faults.give(scan.key, fault)
-    faults = {**FAULTS, **_OLD_ENCODING} if EVERY_FAMILY else FAULTS
-    return simulator.play(url, transactions, rate=_RATE, faults=faults)
+    return simulator.play(url, transactions, rate=_RATE, faults=FAULTS)
 
 
 def post_malformed(simulator: Simulator, url: str) -> tuple[Sent, ...]:

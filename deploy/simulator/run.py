@@ -1,9 +1,7 @@
-"""The simulator as a whole: in this process for tests and demo, or as a program of its own."""
+"""The simulator as a whole, in this process: for tests, demo and `up`; program.py is the one of its own."""
 
-import signal
-import threading
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from datetime import UTC, datetime
 from types import TracebackType
@@ -11,14 +9,13 @@ from typing import Self
 
 import structlog
 
-from deploy.simulator.caller import wait_for
 from deploy.simulator.dice import identifier
 from deploy.simulator.dns import DnsServer
 from deploy.simulator.family import Transaction
 from deploy.simulator.faults import Faults, parse_faults
 from deploy.simulator.legacy import LegacyTransaction
 from deploy.simulator.loop import LoopThread
-from deploy.simulator.mix import Family, Mix, parse_families
+from deploy.simulator.mix import Family, Mix
 from deploy.simulator.report import Report
 from deploy.simulator.scenarios import Execution
 from deploy.simulator.server import can_bind
@@ -228,45 +225,3 @@ class Simulator:
     def _serve(self, tenant: Tenant, stack: ExitStack) -> None:
         self._loop.run(tenant.http.start())
         stack.callback(lambda: self._loop.run(tenant.http.stop()))
-
-
-def simulate(
-    *,
-    callback_url: str | None,
-    workflows: int = 10,
-    rate: float | None = 5.0,
-    faults: Iterable[str] = (),
-    families: Mix = ("kyx",),
-    seed: int | str = 1,
-    serve: bool = False,
-    region: str = "amer-1",
-    dns_port: int = 0,
-    http_port: int = 0,
-    latency_seconds: float = 0.0,
-    patience: float = 60.0,
-    announce: Callable[[Mapping[str, str]], None] = lambda _environment: None,
-) -> Report | None:
-    """Start a Jumio, say where it is, play, and with `serve` stay until SIGTERM or SIGINT. Only from the main thread.
-
-    `announce` gets the product's settings as soon as they are true. Nothing is posted before the callback URL takes
-    connections, for at most `patience` seconds; without a URL nothing is posted at all. Raises ValueError for an
-    unknown fault or family before anything is started.
-    """
-    rates, shares, report = parse_faults(faults), parse_families(families), None
-    # Both signals interrupt whatever runs; then everything stops in order.
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        with Simulator(
-            seed=seed, region=region, dns_port=dns_port, http_port=http_port, latency_seconds=latency_seconds
-        ) as simulator:
-            announce(simulator.environment())
-            if callback_url:
-                wait_for(callback_url, patience)
-                report = simulator.play(callback_url, workflows, rate=rate, faults=rates, families=shares)
-            if serve:
-                threading.Event().wait()
-    except KeyboardInterrupt:
-        log.info("simulator.interrupted")
-    finally:
-        signal.signal(signal.SIGTERM, before)
-    return report

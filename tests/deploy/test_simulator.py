@@ -177,11 +177,11 @@ def test_the_environment_is_what_the_product_needs(simulator: Simulator) -> None
 PROGRAM = """
 import json, sys
 from schemas.logs import configure_logs
-from deploy.simulator.run import simulate
+from deploy.simulator.program import Play, simulate
 configure_logs("json")
 say = lambda found: print(json.dumps(dict(found)), flush=True)
-wanted = dict(workflows=2, rate=None, faults=["duplicate=1"], seed=5, serve=True, announce=say)
-report = simulate(callback_url=sys.argv[1], **wanted)
+wanted = Play(sys.argv[1], workflows=2, rate=None, faults=["duplicate=1"], seed=5, serve=True)
+report = simulate(wanted, announce=say)
 print(len(report.sent), flush=True)
 """
 

@@ -12,6 +12,8 @@ from typing import Any
 
 import pytest
 import structlog
+from billiard.einfo import ExceptionWithTraceback
+from billiard.exceptions import WorkerLostError
 
 from schemas.logs import configure_logs
 
@@ -180,6 +182,18 @@ def test_of_talkative_libraries_only_trouble_is_logged(logs: Start, name: str) -
     logging.getLogger(name).warning("trouble")
 
     assert [line["message"] for line in lines(stream)] == ["trouble"]
+    assert PLANTED not in stream.getvalue()
+
+
+def test_of_a_killed_child_it_is_told_that_the_worker_was_lost(logs: Start) -> None:
+    """As Celery logs it: billiard's wrapper, which keeps its cause to itself. The runbook speaks of this line."""
+    stream = logs("json")
+
+    wrapper = ExceptionWithTraceback(WorkerLostError(PLANTED), "")
+    logging.getLogger("celery.worker.request").error("Task handler raised error: %r", PLANTED, exc_info=wrapper)
+
+    [line] = lines(stream)
+    assert line["exception"] == "ExceptionWithTraceback <- WorkerLostError"
     assert PLANTED not in stream.getvalue()
 
 

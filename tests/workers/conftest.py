@@ -1,4 +1,4 @@
-"""Subscribers on real sockets, and a workflow with events for them."""
+"""Subscribers on real sockets, a workflow with events for them, and a relay with its broker."""
 
 import socket
 import socketserver
@@ -11,9 +11,12 @@ from dataclasses import dataclass, field
 from uuid import UUID, uuid4
 
 import pytest
+import redis
 from psycopg import Connection
 
+from schemas.settings import Settings
 from schemas.sql.queries import query, work_query
+from workers.relay import Relay
 
 
 @dataclass
@@ -204,3 +207,23 @@ def silent() -> Iterator[str]:
     """A subscriber that takes connections and never reads."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         yield f"http://127.0.0.1:{listener.getsockname()[1]}/hook"
+
+
+@pytest.fixture
+def settings(database_url: str, broker_url: str) -> Settings:
+    return Settings.load("relay", {"DATABASE_URL": database_url, "BROKER_URL": broker_url})
+
+
+@pytest.fixture
+def valkey(broker_url: str) -> Iterator["redis.Redis"]:
+    """The broker itself, empty before and after."""
+    with redis.Redis.from_url(broker_url) as client:
+        client.flushall()
+        yield client
+        client.config_set("maxmemory", 0)
+        client.flushall()
+
+
+@pytest.fixture
+def relay(settings: Settings, valkey: "redis.Redis") -> Relay:
+    return Relay(settings)

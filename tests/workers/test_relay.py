@@ -1,15 +1,13 @@
 """What is due is leased and sent, by several relays at once, whatever happens to the broker and the database."""
 
 import base64
-import hashlib
 import json
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
-from uuid import UUID, uuid4
 
 import psycopg
 import pytest
@@ -18,63 +16,12 @@ from psycopg import Connection
 
 from schemas.settings import Settings
 from schemas.sql.queries import work_query
-from workers.broker import CLAIM_SECONDS, LEASE_SECONDS, QUEUES, SOFT_TIME_LIMIT, TASKS, TIME_LIMIT, build_app
-from workers.relay import BrokerAwayError, Relay
+from tests.workers.relaying import messages, put, sent
+from workers.broker import CLAIM_SECONDS, LEASE_SECONDS, SOFT_TIME_LIMIT, TASKS, TIME_LIMIT, build_app
+from workers.relay import Relay
 
 HOST = "callback.jumio.com"
 JUMIO, STRANGER = "192.0.2.10", "198.51.100.7"
-
-
-@pytest.fixture
-def settings(database_url: str, broker_url: str) -> Settings:
-    return Settings.load("relay", {"DATABASE_URL": database_url, "BROKER_URL": broker_url})
-
-
-@pytest.fixture
-def valkey(broker_url: str) -> Iterator["redis.Redis"]:
-    """The broker itself, empty before and after."""
-    with redis.Redis.from_url(broker_url) as client:
-        client.flushall()
-        yield client
-        client.config_set("maxmemory", 0)
-        client.flushall()
-
-
-@pytest.fixture
-def relay(settings: Settings, valkey: "redis.Redis") -> Relay:
-    return Relay(settings)
-
-
-def put(conn: Connection, count: int = 1, state: str = "stored", address: str = JUMIO) -> list[str]:
-    """Callbacks as the receiver keeps them."""
-    ids = [str(uuid4()) for _ in range(count)]
-    conn.execute(
-        "INSERT INTO pipeline.callbacks (id, tenant, client_address, source_evidence, bytes, sha256, sealed_body,"
-        " sealed_head, state, last_error, finished_at) SELECT unnest(%(ids)s::uuid[]), 'default', %(address)s::inet,"
-        " '{}', 0, %(sha256)s, '', '', %(state)s::text, CASE WHEN %(state)s = 'refused' THEN 'source: x' END,"
-        " CASE WHEN %(state)s = 'refused' THEN now() END",
-        {"ids": ids, "sha256": hashlib.sha256(b"").digest(), "state": state, "address": address},
-    )
-    return ids
-
-
-def messages(valkey: "redis.Redis", table: str = "callbacks") -> list[dict[str, Any]]:
-    queue = "jumio:" + QUEUES[table]  # type: ignore[index]
-    return [json.loads(message) for message in valkey.lrange(queue, 0, -1)]
-
-
-def sent(valkey: "redis.Redis", table: str = "callbacks") -> list[str]:
-    """The ids of the rows whose task waits in the queue."""
-    return [
-        json.loads(base64.b64decode(message["body"]))[0][0]
-        for message in messages(valkey, table)
-        if message["headers"]["task"] != "pulse"
-    ]
-
-
-def leased(conn: Connection) -> int:
-    [(count,)] = conn.execute("SELECT count(*) FROM pipeline.callbacks WHERE leased_until > now()").fetchall()
-    return int(count)
 
 
 def test_what_is_due_is_leased_and_sent_once(relay: Relay, conn: Connection, valkey: "redis.Redis") -> None:
@@ -181,89 +128,6 @@ def test_the_longest_due_goes_first(relay: Relay, conn: Connection, valkey: "red
 
     assert relay.send_due(conn, "callbacks") == 100
     assert sorted(sent(valkey)) == sorted(old)
-
-
-def test_what_the_broker_refuses_is_given_back_and_sent_later(
-    settings: Settings, conn: Connection, valkey: "redis.Redis"
-) -> None:
-    ids = put(conn, 5)
-    relay = hurried(settings)
-    valkey.config_set("maxmemory", 1)
-
-    with pytest.raises(BrokerAwayError):
-        relay.send_due(conn, "callbacks")
-    given_back = leased(conn)
-    valkey.config_set("maxmemory", 0)
-    taken = relay.send_due(conn, "callbacks")
-
-    assert (given_back, taken) == (0, 5)
-    assert sorted(sent(valkey)) == sorted(ids)
-    assert conn.execute("SELECT DISTINCT attempts, state FROM pipeline.callbacks").fetchall() == [(0, "stored")]
-
-
-def test_only_what_was_not_sent_is_given_back(settings: Settings, conn: Connection, valkey: "redis.Redis") -> None:
-    ids = put(conn, 5)
-    relay = hurried(settings)
-    relay.send_due(conn, "images")
-    with filling_after(valkey, 2), suppress(BrokerAwayError):
-        relay.send_due(conn, "callbacks")
-    first = sent(valkey)
-
-    again = relay.send_due(conn, "callbacks")
-
-    assert len(first) + again == 5
-    assert sorted(sent(valkey)) == sorted(ids)
-
-
-@contextmanager
-def filling_after(valkey: "redis.Redis", count: int) -> Iterator[None]:
-    """A broker that is full from the message of this number on."""
-    watched, stop = "jumio:" + QUEUES["callbacks"], threading.Event()
-
-    def watch() -> None:
-        while not stop.is_set():
-            if valkey.llen(watched) >= count:
-                valkey.config_set("maxmemory", 1)
-                return
-
-    watcher = threading.Thread(target=watch)
-    watcher.start()
-    try:
-        yield
-    finally:
-        stop.set()
-        watcher.join()
-        valkey.config_set("maxmemory", 0)
-
-
-def test_without_a_broker_nothing_is_leased_and_nothing_lost(database_url: str, conn: Connection) -> None:
-    put(conn, 3)
-    relay = hurried(Settings.load("relay", {"DATABASE_URL": database_url, "BROKER_URL": "redis://127.0.0.1:1/0"}))
-
-    with pytest.raises(BrokerAwayError):
-        relay.send_due(conn, "callbacks")
-
-    assert leased(conn) == 0
-    assert conn.execute("SELECT DISTINCT attempts, state FROM pipeline.callbacks").fetchall() == [(0, "stored")]
-
-
-def hurried(settings: Settings) -> Relay:
-    """One that was told to stop: it does not rest after the broker's refusal."""
-    relay = Relay(settings)
-    relay.stop()
-    return relay
-
-
-def test_a_giving_back_leaves_a_claim_alone(conn: Connection) -> None:
-    """The message was taken by the broker after all, and a worker is at it."""
-    ids = [UUID(each) for each in put(conn, 2)]
-    conn.execute("UPDATE pipeline.callbacks SET leased_until = now() + interval '30 seconds'")
-    conn.execute("UPDATE pipeline.callbacks SET claimed_until = now() + interval '75 seconds' WHERE id = %s", [ids[0]])
-
-    conn.execute(work_query("callbacks", "release"), {"ids": ids})
-
-    [(kept,)] = conn.execute("SELECT id FROM pipeline.callbacks WHERE leased_until IS NOT NULL").fetchall()
-    assert kept == ids[0]
 
 
 def test_events_of_a_workflow_leave_in_order_and_others_do_not_wait(
@@ -460,24 +324,6 @@ def test_what_strangers_sent_is_dropped_after_a_week(conn: Connection, judge: Ca
     left = {str(row[0]) for row in conn.execute("SELECT id FROM pipeline.callbacks")}
     assert left == {parked, young}
     assert old not in left
-
-
-@pytest.mark.parametrize(("waiting", "room"), [(0, 100), (150, 50), (200, 0), (250, 0)])
-def test_a_queue_is_filled_to_its_depth_and_no_further(
-    relay: Relay, conn: Connection, valkey: "redis.Redis", waiting: int, room: int
-) -> None:
-    put(conn, 120)
-    if waiting:
-        valkey.lpush("jumio:" + QUEUES["callbacks"], *["{}"] * waiting)
-
-    assert relay.send_due(conn, "callbacks") == room
-    assert leased(conn) == room
-
-
-def test_what_it_sent_itself_counts_too(relay: Relay, conn: Connection) -> None:
-    put(conn, 500)
-
-    assert sum(relay.send_due(conn, "callbacks") for _ in range(6)) == 200
 
 
 def test_a_relay_stops_in_time_without_a_broker(database_url: str, conn: Connection) -> None:

@@ -1,1 +1,1 @@
-"""Where events go: subscribers' webhooks, through a guarded way out, and a Redis stream."""
+"""Where events go: subscribers' webhooks, through a guarded way out, a Redis stream, and a RabbitMQ exchange."""

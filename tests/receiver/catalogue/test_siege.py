@@ -83,28 +83,13 @@ def test_the_same_callback_many_times_at_once_is_kept_each_time(front: Front) ->
 def test_a_flood_of_strangers_costs_little_and_is_hardly_logged(front: Front) -> None:
     """Two thousand a second is more than this machine's clients can send; they send what they can."""
     front.rows()
-    seconds = 60.0 if LONG else 2.0
-    over, lines = threading.Event(), len(front.served.lines())
-    sent = [0] * 8
+    seconds, lines = 60.0 if LONG else 2.0, len(front.served.lines())
 
-    def flood(number: int) -> None:
-        while not over.is_set():
-            with contextlib.suppress(OSError), socket.create_connection(
-                ("127.0.0.1", front.port), timeout=5, source_address=(STRANGER, 0)
-            ) as plain, CONTEXT.wrap_socket(plain) if front.way != "direct" else plain as stranger:  # fmt: skip
-                stranger.sendall(post(b"x" * 200))
-                stranger.recv(4096)
-                sent[number] += 1
-
-    with ThreadPoolExecutor(len(sent)) as crowd:
-        floods = [crowd.submit(flood, number) for number in range(len(sent))]
+    with flooded(front) as sent:
         until, took = time.monotonic() + seconds, []
         while time.monotonic() < until:
             took.append(seconds_of_a_callback(front))
             time.sleep(0.05)
-        over.set()
-        for each in floods:
-            each.result()
 
     assert sum(sent) > 10 * seconds
     assert sorted(took)[int(len(took) * 0.99) - 1] < 1
@@ -117,6 +102,30 @@ def test_a_flood_of_strangers_costs_little_and_is_hardly_logged(front: Front) ->
     [[rows, size]] = kept.fetchall()
     assert rows < 210 + 10 * seconds
     assert size < 1_048_576
+
+
+@contextlib.contextmanager
+def flooded(front: Front) -> Iterator[list[int]]:
+    """Eight strangers who send as fast as they can; how many each has sent."""
+    over, sent = threading.Event(), [0] * 8
+
+    def flood(number: int) -> None:
+        while not over.is_set():
+            with contextlib.suppress(OSError), socket.create_connection(
+                ("127.0.0.1", front.port), timeout=5, source_address=(STRANGER, 0)
+            ) as plain, CONTEXT.wrap_socket(plain) if front.way != "direct" else plain as stranger:  # fmt: skip
+                stranger.sendall(post(b"x" * 200))
+                stranger.recv(4096)
+                sent[number] += 1
+
+    with ThreadPoolExecutor(len(sent)) as crowd:
+        floods = [crowd.submit(flood, number) for number in range(len(sent))]
+        try:
+            yield sent
+        finally:
+            over.set()
+        for each in floods:
+            each.result()
 
 
 BEGINNINGS = {

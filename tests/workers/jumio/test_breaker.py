@@ -1,11 +1,7 @@
 """A storm opens it for the fleet, rows wait without using up attempts, one a minute tries, a success closes it."""
 
-import json
 import threading
-from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -14,85 +10,13 @@ import pytest
 from psycopg import Connection
 from structlog.testing import capture_logs
 
-from schemas.sealing import KeyRing
 from schemas.settings import JUMIO_RETRY_SECONDS
-from tests.workers.jumio.scripted import Asked, Script, Server, reply, tenant_at
+from tests.workers.jumio.fleet import ACCOUNT, CREDENTIAL, WINDOW_OVER, WORKFLOW, Fleet, open_parts
 from workers import store
-from workers.errors import JumioAwayError, JumioRefusedError, LineError, ParkError, WaitError
-from workers.jumio.breaker import STORM, Breaker, ClosedError, says_down
-from workers.jumio.client import Jumio
-from workers.jumio.token import Tokens
+from workers.errors import JumioRefusedError, LineError, ParkError, WaitError
+from workers.jumio.breaker import STORM, ClosedError
 from workers.jumio.transport import Http
 from workers.work import Work
-
-Serve = Callable[[Callable[[Asked], Script]], Server]
-HEALTH = Path("tests/fixtures/other")
-WINDOW_OVER = "UPDATE pipeline.breakers SET opened_until = clock_timestamp() - interval '1 second'"
-ACCOUNT, WORKFLOW, CREDENTIAL = (str(uuid4()) for _ in range(3))
-
-
-@dataclass
-class Region:
-    """Every host of one region: what it answers to tokens, retrieval, images and for its health."""
-
-    token: int = 200
-    retrieval: int = 200
-    image: int = 200
-    gone: bool = False
-    page: bytes = field(default_factory=lambda: reply(200, b'{"status": "UP"}'))
-
-    def __call__(self, asked: Asked) -> Script:
-        if self.gone:
-            return []
-        if asked.path == "/":
-            return [self.page]
-        if asked.path == "/oauth2/token":
-            return [reply(self.token, b'{"access_token": "t", "expires_in": 3600}')]
-        if "/parts/" in asked.path:
-            return [reply(self.image, b"{}")]
-        return [reply(self.retrieval, b"{}")]
-
-
-@dataclass(frozen=True)
-class Fleet:
-    """Workers of one tenant, each with a client of its own, on one region."""
-
-    conn: Connection
-    region: Region
-    server: Server
-    http: Http
-    keys: KeyRing
-
-    def worker(self, tenant: str = "default", http: Http | None = None) -> Jumio:
-        found = tenant_at(self.server.url, name=tenant)
-        http = http or self.http
-        return Jumio(found, http, Tokens(found, http, self.keys), breaker=Breaker(found, http))
-
-    def ask(self, times: int = 1, *, tenant: str = "default") -> list[type[LineError] | None]:
-        """Each time as another worker that knows nothing of the others."""
-        return [self._error(self.worker(tenant)) for _ in range(times)]
-
-    def asked(self) -> int:
-        return len(self.server.of("/api/v1/"))
-
-    def _error(self, jumio: Jumio) -> type[LineError] | None:
-        try:
-            jumio.details(self.conn, ACCOUNT, WORKFLOW)
-        except LineError as error:
-            return type(error)
-        return None
-
-
-@pytest.fixture
-def fleet(serve: Serve, http: Http, keys: KeyRing, conn: Connection) -> Iterator[Fleet]:
-    region = Region()
-    conn.execute("DELETE FROM pipeline.breakers")
-    yield Fleet(conn, region, serve(region), http, keys)
-    conn.execute("DELETE FROM pipeline.breakers")
-
-
-def open_parts(conn: Connection) -> list[str]:
-    return [row["part"] for row in store.rows(conn, "breakers", "open_breakers")]
 
 
 @pytest.mark.parametrize("status", [401, 403])
@@ -291,110 +215,6 @@ def insert_callback(conn: Connection) -> UUID:
         [row_id],
     )
     return row_id
-
-
-DOWN = [
-    pytest.param(reply(200, (HEALTH / "health_down.json").read_bytes()), id="down"),
-    pytest.param(reply(200, b'{"status": "DEGRADED", "details": {"retrieval": "down "}}'), id="retrieval is"),
-    pytest.param(reply(503, b'{"status": "DOWN"}'), id="with a 503"),
-]
-NOT_DOWN = [
-    pytest.param(reply(200, (HEALTH / "health_up.json").read_bytes()), id="up"),
-    pytest.param(reply(200, b'{"status": "DEGRADED", "details": {"retrieval": "DEGRADED"}}'), id="degraded"),
-    pytest.param(reply(200, b'{"status": "DEGRADED", "details": {"web": "DOWN"}}'), id="web is"),
-    pytest.param(reply(200, b"<html>"), id="no JSON"),
-    pytest.param(reply(200, b""), id="empty"),
-    pytest.param(reply(404), id="404"),
-    pytest.param(b"", id="silent"),
-]
-
-
-@pytest.mark.parametrize("page", DOWN)
-def test_a_region_that_says_down_is_left_in_peace(fleet: Fleet, page: bytes) -> None:
-    fleet.region.retrieval, fleet.region.page = 503, page
-
-    errors = fleet.ask(5)
-
-    assert errors == [ClosedError] * 5
-    assert fleet.asked() == 1
-    assert open_parts(fleet.conn) == ["region"]
-
-
-@pytest.mark.parametrize("page", NOT_DOWN)
-def test_one_that_does_not_is_left_to_the_schedule_and_its_page_asked_now_and_then(fleet: Fleet, page: bytes) -> None:
-    fleet.region.retrieval, fleet.region.page = 503, page
-
-    errors = fleet.ask(4)
-
-    assert errors == [JumioAwayError] * 4
-    assert len(fleet.server.of("/")) - len(fleet.server.of("/api")) - len(fleet.server.of("/oauth2")) == 1
-
-
-def test_successes_in_between_do_not_ask_the_page_more_often(fleet: Fleet) -> None:
-    for _ in range(3):
-        fleet.region.retrieval = 500
-        fleet.ask()
-        fleet.region.retrieval = 200
-        fleet.ask()
-
-    assert [asked.path for asked in fleet.server.asked].count("/") == 1
-
-
-def test_a_region_that_is_not_there_at_all_is_away(fleet: Fleet) -> None:
-    fleet.region.gone = True
-
-    assert fleet.ask(3) == [JumioAwayError] * 3
-    assert open_parts(fleet.conn) == []
-
-
-def test_a_region_is_tried_once_a_minute_and_asks_its_page_again(fleet: Fleet) -> None:
-    fleet.region.retrieval, fleet.region.page = 503, reply(200, b'{"status": "DOWN"}')
-    fleet.ask()
-
-    fleet.conn.execute(WINDOW_OVER)
-    assert fleet.ask(3) == [ClosedError] * 3
-    assert fleet.asked() == 2
-
-    fleet.region.page = b""
-    fleet.conn.execute(WINDOW_OVER)
-    assert fleet.ask(2) == [ClosedError] * 2
-
-    fleet.region.page = reply(200, b'{"status": "UP"}')
-    fleet.conn.execute(WINDOW_OVER)
-    assert fleet.ask(2) == [JumioAwayError] * 2
-    assert open_parts(fleet.conn) == []
-
-
-def test_a_region_that_answers_is_open_to_rows_again(fleet: Fleet) -> None:
-    fleet.region.retrieval, fleet.region.page = 503, reply(200, b'{"status": "DOWN"}')
-    fleet.ask()
-    fleet.region.retrieval = 200
-    fleet.conn.execute(WINDOW_OVER)
-
-    assert fleet.ask(4) == [None] * 4
-
-
-def test_the_token_s_host_belongs_to_the_region(fleet: Fleet) -> None:
-    fleet.region.token, fleet.region.page = 503, reply(200, b'{"status": "DOWN"}')
-
-    assert fleet.ask(3) == [ClosedError] * 3
-
-
-def test_a_refusal_is_an_answer_of_the_region_and_silence_none_of_the_credentials(fleet: Fleet) -> None:
-    for status in (500, 500, 403, 500, 500, 403, 500, 500, 403, 403, 403):
-        fleet.region.retrieval = status
-        fleet.ask()
-
-    assert open_parts(fleet.conn) == ["credentials"]
-
-
-@pytest.mark.parametrize(
-    ("page", "down"),
-    [({}, False), ({"status": None}, False), ({"status": ["DOWN"]}, False), ({"details": "DOWN"}, False),
-     ({"status": "down"}, True), ({"details": {"retrieval": "DOWN"}}, True), ({"details": {"api": "DOWN"}}, False)],
-)  # fmt: skip
-def test_the_page_is_read_tolerantly(page: dict[str, Any], down: bool) -> None:  # noqa: FBT001 - a table's column
-    assert says_down(json.loads(json.dumps(page))) is down
 
 
 def test_a_closed_breaker_is_a_wait_and_not_a_refusal() -> None:
