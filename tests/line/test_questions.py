@@ -121,7 +121,8 @@ def test_the_same_reason_twice_is_one_rejection_and_a_namesake_of_another_tenant
     work(hand, simulator, "token_expired.older")
     hand.conn.execute(
         "INSERT INTO pipeline.workflows (tenant, family, workflow_key, status, user_reference, outcome,"
-        " verdict_version, decided_at) SELECT 'other', 'kyx', 'KEY', 'PROCESSED', user_reference, 'passed', 1, now() + interval '1 s'"
+        " verdict_version, decided_at)"
+        " SELECT 'other', 'kyx', 'KEY', 'PROCESSED', user_reference, 'passed', 1, now() + interval '1 s'"
         " FROM pipeline.workflows WHERE outcome = 'expired'"
     )
 
