@@ -199,12 +199,19 @@ INSERT INTO identities (
     document_number, issuing_date, expiry_date
 )
 SELECT report_id, 0, (ARRAY['PASSPORT', 'ID_CARD', 'DRIVING_LICENSE'])[1 + n % 3], NULL, country,
-    (ARRAY['Ana', 'Ben', 'Chidi', 'Dalia', 'Emre', 'Fatima', 'Goran', 'Hana'])[1 + n % 8],
-    (ARRAY['Abel', 'Brandt', 'Castro', 'Diallo', 'Evans', 'Fischer', 'Garcia', 'Hoxha'])[1 + n / 8 % 8] || ' '
-        || initcap(translate(substr(md5('name' || n * 3 / 4), 1, 6), '0123456789', 'aeiouaeiou')),
+    (ARRAY['Ana', 'Ben', 'Chidi', 'Dalia', 'Emre', 'Fatima', 'Goran', 'Hana', 'Igor', 'Jana', 'Kofi', 'Lucia', 'Mehmet',
+        'Nadia', 'Oskar', 'Priya', 'Quentin', 'Rosa', 'Samuel', 'Tereza', 'Umar', 'Vera', 'Wei', 'Yusuf', 'Zeynep'])[
+        1 + drawn % 25],
+    (ARRAY['Al', 'Bran', 'Cas', 'Dia', 'Ev', 'Fi', 'Gar', 'Hox', 'Iva', 'Jan', 'Kow', 'Lind', 'Mül', 'Nak', 'Oko', 'Pet',
+        'Qui', 'Ros', 'San', 'Tan', 'Ull', 'Vas', 'Wil', 'Yil'])[1 + drawn / 25 % 24]
+        || (ARRAY['ad', 'be', 'chi', 'do', 'er', 'fa', 'gu', 'ho', 'in', 'ka', 'lo', 'mi'])[1 + drawn / 600 % 12]
+        || (ARRAY['bach', 'ci', 'dez', 'ev', 'fort', 'ges', 'ham', 'ic', 'jee', 'ler', 'mann', 'nen', 'oglu', 'poulos', 'quez',
+        'ro', 'sen', 'tos', 'uk', 'ski'])[1 + drawn / 7200 % 20],
     (date '1945-01-01' + n * 7 % 21000)::text, upper(substr(md5('number' || n * 3 / 4), 1, 9)),
     (date '2016-01-01' + n % 3000)::text, (date '2026-01-01' + n % 3000)::text
-FROM readings WHERE outcome NOT IN ('expired', 'not_executed') AND family IN ('kyx', 'netverify');
+FROM readings
+CROSS JOIN LATERAL (SELECT ('x' || substr(md5('name' || n * 3 / 4), 1, 7))::bit(28)::integer AS drawn) person
+WHERE outcome NOT IN ('expired', 'not_executed') AND family IN ('kyx', 'netverify');
 
 -- step: images
 INSERT INTO images (

@@ -41,6 +41,13 @@ WHERE started_at >= %(started_at)s::timestamptz AND started_at < %(started_at)s:
 SELECT * FROM compliance.workflows
 WHERE first_seen_at >= %(first_seen_at)s::timestamptz AND first_seen_at < %(first_seen_at)s::timestamptz + interval '1 hour';
 
+-- name: outcomes_of_a_day
+-- All but the counts of images.
+SELECT tenant, family, workflow_key, account_id, user_reference, customer_reference, status, outcome, label, risk_score,
+    decided_at, verdict_version, country
+FROM compliance.workflows
+WHERE decided_at >= %(decided_at)s::timestamptz AND decided_at < %(decided_at)s::timestamptz + interval '1 day';
+
 -- name: workflows_of_a_day
 SELECT * FROM compliance.workflows
 WHERE decided_at >= %(decided_at)s::timestamptz AND decided_at < %(decided_at)s::timestamptz + interval '1 day';

@@ -487,18 +487,15 @@ END;
 CREATE VIEW compliance.workflows AS
 SELECT w.tenant, w.family, w.workflow_key, w.account_id, w.user_reference, w.customer_reference, w.status,
     w.outcome, w.label, w.risk_score, w.reject_reasons, w.definition_key, w.started_at, w.completed_at, w.decided_at,
-    w.verdict_version,
-    (
-        SELECT count(*) FILTER (WHERE i.offered) FROM pipeline.images i
-        WHERE i.tenant = w.tenant AND i.family = w.family AND i.workflow_key = w.workflow_key
-    ) AS images_wanted,
-    (
-        SELECT count(*) FILTER (WHERE i.state = 'stored') FROM pipeline.images i
-        WHERE i.tenant = w.tenant AND i.family = w.family AND i.workflow_key = w.workflow_key
-    ) AS images_stored,
-    w.first_seen_at, i.issuing_country AS country
+    w.verdict_version, images.wanted AS images_wanted, images.stored AS images_stored, w.first_seen_at,
+    i.issuing_country AS country
 FROM pipeline.workflows w
-LEFT JOIN pipeline.identities i ON i.report_id = w.report_id AND i.position = 0;
+LEFT JOIN pipeline.identities i ON i.report_id = w.report_id AND i.position = 0
+LEFT JOIN LATERAL (
+    SELECT count(*) FILTER (WHERE i.offered) AS wanted, count(*) FILTER (WHERE i.state = 'stored') AS stored
+    FROM pipeline.images i
+    WHERE i.tenant = w.tenant AND i.family = w.family AND i.workflow_key = w.workflow_key
+) images ON true;
 COMMENT ON VIEW compliance.workflows IS 'One Jumio transaction, as it stands now.';
 COMMENT ON COLUMN compliance.workflows.tenant IS 'Which Jumio customer account of ours; "default" where there is one.';
 COMMENT ON COLUMN compliance.workflows.family IS 'Product generation: kyx, netverify, authentication or document.';
@@ -522,9 +519,10 @@ COMMENT ON COLUMN compliance.workflows.first_seen_at IS 'When the first word of 
 COMMENT ON COLUMN compliance.workflows.country IS 'Country that issued the first document, ISO 3166 alpha-3 or XKX; empty where none was read, or retention has deleted the identity.';
 
 CREATE VIEW compliance.verdicts AS
-SELECT tenant, family, workflow_key, version, outcome, label, risk_score, reasons, valid_from, recorded_at, callback_id,
-    rests_on
-FROM pipeline.verdicts;
+SELECT v.tenant, v.family, v.workflow_key, v.version, v.outcome, v.label, v.risk_score, v.reasons, v.valid_from, v.recorded_at,
+    v.callback_id, v.rests_on, i.issuing_country AS country
+FROM pipeline.verdicts v
+LEFT JOIN pipeline.identities i ON i.report_id = v.report_id AND i.position = 0;
 COMMENT ON VIEW compliance.verdicts IS 'One version of a verdict, never changed.';
 COMMENT ON COLUMN compliance.verdicts.tenant IS 'Which Jumio customer account of ours.';
 COMMENT ON COLUMN compliance.verdicts.family IS 'Product generation: kyx, netverify, authentication or document.';
@@ -538,6 +536,7 @@ COMMENT ON COLUMN compliance.verdicts.valid_from IS 'Since when it was true: for
 COMMENT ON COLUMN compliance.verdicts.recorded_at IS 'When it was recorded here.';
 COMMENT ON COLUMN compliance.verdicts.callback_id IS 'The callback that led to it.';
 COMMENT ON COLUMN compliance.verdicts.rests_on IS 'retrieval: read from Jumio with our credentials; callback: only what a legacy callback said itself.';
+COMMENT ON COLUMN compliance.verdicts.country IS 'Country that issued the first document by the report that it rests on; empty where none was read, or retention has deleted the identity.';
 
 CREATE VIEW compliance.checks AS
 SELECT w.tenant, w.family, w.workflow_key, w.verdict_version, c.capability, c.credential_ids, c.outcome, c.label

@@ -23,7 +23,7 @@ WORKFLOWS = 3000
 SCHEMA = """
     SELECT conname::text AS name, pg_get_constraintdef(oid) AS made FROM pg_constraint
     WHERE connamespace = 'pipeline'::regnamespace
-    UNION ALL SELECT tgname::text, tgenabled::text FROM pg_trigger
+    UNION ALL SELECT tgname::text, tgenabled::text FROM pg_trigger WHERE NOT tgisinternal
     UNION ALL SELECT indexrelid::regclass::text, pg_get_indexdef(indexrelid) FROM pg_index
     JOIN pg_class ON pg_class.oid = indexrelid WHERE relnamespace = 'pipeline'::regnamespace
     ORDER BY 1, 2"""
@@ -107,7 +107,7 @@ def test_a_lookup_finds_something_and_reads_no_table_from_end_to_end(url: str, n
 
 
 def test_the_measure_times_lookups_and_questions(url: str) -> None:
-    timings = [*lookup_timings(url), *question_timings(url, questions()[:1]), verify_timing(url)]
+    timings = [*lookup_timings(url, 3), *question_timings(url, questions()[:1]), verify_timing(url)]
 
     assert [timing.name for timing in timings] == [*LOOKUPS, questions()[0].name, "audit verify"]
     assert all(0 < timing.median <= timing.p95 <= timing.slowest for timing in timings)

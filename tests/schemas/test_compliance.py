@@ -25,7 +25,7 @@ PINNED: dict[str, dict[str, str]] = {
         **KEY,
         "version": "integer", "outcome": "text", "label": "text", "risk_score": "numeric", "reasons": "jsonb",
         "valid_from": STAMP, "recorded_at": STAMP, "callback_id": "uuid",
-        "rests_on": "text",
+        "rests_on": "text", "country": "text",
     },
     "checks": {
         **KEY,

@@ -532,6 +532,26 @@ COMMENT ON COLUMN compliance.evidence.report_fetched_at IS 'When the report was 
 COMMENT ON COLUMN compliance.evidence.report_bytes IS 'Size of the report as fetched.';
 COMMENT ON COLUMN compliance.evidence.report_kept IS 'Whether the report is kept here, sealed; retention deletes it and leaves its hash.';
 COMMENT ON COLUMN compliance.evidence.callback_body_kept IS 'Whether the callback''s body is kept here, sealed; retention deletes it and leaves its hash.';
+-- Images are counted once for both counts, and not at all where neither is asked for.
+CREATE OR REPLACE VIEW compliance.workflows AS
+SELECT w.tenant, w.family, w.workflow_key, w.account_id, w.user_reference, w.customer_reference, w.status,
+    w.outcome, w.label, w.risk_score, w.reject_reasons, w.definition_key, w.started_at, w.completed_at, w.decided_at,
+    w.verdict_version, images.wanted AS images_wanted, images.stored AS images_stored, w.first_seen_at,
+    i.issuing_country AS country
+FROM pipeline.workflows w
+LEFT JOIN pipeline.identities i ON i.report_id = w.report_id AND i.position = 0
+LEFT JOIN LATERAL (
+    SELECT count(*) FILTER (WHERE i.offered) AS wanted, count(*) FILTER (WHERE i.state = 'stored') AS stored
+    FROM pipeline.images i
+    WHERE i.tenant = w.tenant AND i.family = w.family AND i.workflow_key = w.workflow_key
+) images ON true;
+-- A report of the past asks for the country as it was then.
+CREATE OR REPLACE VIEW compliance.verdicts AS
+SELECT v.tenant, v.family, v.workflow_key, v.version, v.outcome, v.label, v.risk_score, v.reasons, v.valid_from, v.recorded_at,
+    v.callback_id, v.rests_on, i.issuing_country AS country
+FROM pipeline.verdicts v
+LEFT JOIN pipeline.identities i ON i.report_id = v.report_id AND i.position = 0;
+COMMENT ON COLUMN compliance.verdicts.country IS 'Country that issued the first document by the report that it rests on; empty where none was read, or retention has deleted the identity.';
 COMMENT ON COLUMN compliance.workflows.country IS 'Country that issued the first document, ISO 3166 alpha-3 or XKX; empty where none was read, or retention has deleted the identity.';
 COMMENT ON COLUMN compliance.workflows.decided_at IS 'When the current verdict was recorded here; a revision is a new one. compliance.verdicts has those before.';
 
