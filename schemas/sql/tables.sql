@@ -741,12 +741,16 @@ SET search_path = pg_catalog, pg_temp AS $$
     ]) WITH ORDINALITY AS fields (field, place)
 $$;
 
+-- What is on record is on the disk: a session, a login or a database without synchronous_commit gets it for this transaction.
 CREATE FUNCTION pipeline.append_audit(
     action text, tenant text, family text, workflow_key text, reason text, details jsonb
 ) RETURNS bigint LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     entry pipeline.audit;
 BEGIN
+    IF current_setting('synchronous_commit') = 'off' THEN
+        PERFORM set_config('synchronous_commit', 'on', true);
+    END IF;
     INSERT INTO pipeline.audit AS a (
         who, application, client_address, action, tenant, family, workflow_key, reason, details
     ) VALUES (

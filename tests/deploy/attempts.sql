@@ -135,7 +135,7 @@ UPDATE compliance.identities SET first_name = first_name RETURNING *
 -- 42501
 UPDATE compliance.callbacks SET status = status RETURNING *
 
--- 42501
+-- 55000
 DELETE FROM compliance.verdicts RETURNING *
 
 -- 42501

@@ -123,6 +123,14 @@ def test_a_request_is_good_for_what_it_asked_and_no_longer(
         assert nothing_shown(rows(investigator, REVEAL, key, WHY))
 
 
+def test_what_is_on_record_is_flushed_although_a_session_would_not_wait(investigator: Connection) -> None:
+    investigator.execute(b"SET synchronous_commit = off")
+    with investigator.transaction():
+        rows(investigator, REVEAL, "key", WHY)
+        assert investigator.execute(b"SHOW synchronous_commit").fetchone() == ("on",)
+    assert investigator.execute(b"SHOW synchronous_commit").fetchone() == ("off",)
+
+
 def test_a_read_only_transaction_shows_nothing(conn: Connection, investigator: Connection) -> None:
     key = keep(conn, "Anna", "Smith")
     rows(investigator, REVEAL, key, WHY)

@@ -7,11 +7,16 @@ import psycopg
 import pytest
 from psycopg import Connection
 
-# a: insert, r: select, w: update, d: delete, X: execute; with columns in brackets where it is not the whole.
+# a: insert, r: select, w: update, d: delete, X: execute, U: use of a schema; with columns in brackets where it is not
+# the whole.
 MASKED = {"compliance_analyst": "r", "compliance_investigator": "r", "jumio_admin": "r"}
 CALLED_BY_MASKED = {"compliance_analyst": "X", "compliance_investigator": "X", "jumio_admin": "X"}
+PROCESSES = ("jumio_receiver", "jumio_relay", "jumio_worker", "jumio_feed", "jumio_admin")
 TRAIL = {"compliance_auditor": "r", "jumio_admin": "r"}
 GRANTS: dict[str, dict[str, str]] = {
+    "schema compliance": dict.fromkeys((*MASKED, "compliance_auditor"), "U"),
+    "schema pipeline": dict.fromkeys(PROCESSES, "U") | {"compliance_auditor": "U"},
+    "pipeline.audit_number_seq": {},
     "compliance.audit_trail": TRAIL,
     "compliance.callbacks": MASKED,
     "compliance.checks": MASKED,
@@ -148,6 +153,13 @@ WITH object AS (
     FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
     WHERE n.nspname IN ('pipeline', 'compliance') AND c.relkind IN ('r', 'p', 'v', 'm', 'f')
     UNION ALL
+    SELECT c.oid, n.nspname || '.' || c.relname, c.relowner, coalesce(c.relacl, acldefault('s', c.relowner))
+    FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+    WHERE n.nspname IN ('pipeline', 'compliance') AND c.relkind = 'S'
+    UNION ALL
+    SELECT n.oid, 'schema ' || n.nspname, n.nspowner, coalesce(n.nspacl, acldefault('n', n.nspowner))
+    FROM pg_namespace n WHERE n.nspname IN ('pipeline', 'compliance')
+    UNION ALL
     SELECT p.oid, n.nspname || '.' || p.proname || '()', p.proowner, coalesce(p.proacl, acldefault('f', p.proowner))
     FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
     WHERE n.nspname IN ('pipeline', 'compliance')
@@ -162,7 +174,7 @@ SELECT name, CASE WHEN grantee = 0 THEN 'PUBLIC' ELSE grantee::regrole::text END
     string_agg(part, ' ' ORDER BY part)
 FROM object LEFT JOIN granted USING (id) GROUP BY 1, 2, 3
 """
-LETTERS = {"INSERT": "a", "SELECT": "r", "UPDATE": "w", "DELETE": "d", "EXECUTE": "X"}
+LETTERS = {"INSERT": "a", "SELECT": "r", "UPDATE": "w", "DELETE": "d", "EXECUTE": "X", "USAGE": "U"}
 
 REFUSED = [
     ("jumio_receiver", "SELECT sealed_body FROM pipeline.callbacks"),
@@ -239,7 +251,7 @@ def test_every_grant_is_in_the_table_and_every_object_has_a_line(conn: Connectio
             )
 
     in_order = {
-        name: {role: " ".join(sorted(held, key=lambda one: "arwdX".index(one[0]))) for role, held in granted.items()}
+        name: {role: " ".join(sorted(held, key=lambda one: "arwdXU".index(one[0]))) for role, held in granted.items()}
         for name, granted in found.items()
     }
     assert in_order == GRANTS

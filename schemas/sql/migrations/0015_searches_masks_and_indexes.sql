@@ -56,6 +56,28 @@ BEGIN
 END
 $$;
 
+-- What is on record is on the disk: a session, a login or a database without synchronous_commit gets it for this transaction.
+CREATE OR REPLACE FUNCTION pipeline.append_audit(
+    action text, tenant text, family text, workflow_key text, reason text, details jsonb
+) RETURNS bigint LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    entry pipeline.audit;
+BEGIN
+    IF current_setting('synchronous_commit') = 'off' THEN
+        PERFORM set_config('synchronous_commit', 'on', true);
+    END IF;
+    INSERT INTO pipeline.audit AS a (
+        who, application, client_address, action, tenant, family, workflow_key, reason, details
+    ) VALUES (
+        session_user, nullif(current_setting('application_name'), ''), inet_client_addr(), append_audit.action,
+        append_audit.tenant, append_audit.family, append_audit.workflow_key, append_audit.reason,
+        coalesce(append_audit.details, '{}')
+    ) RETURNING a.* INTO entry;
+    INSERT INTO pipeline.audit_unsealed (number, digest) VALUES (entry.number, pipeline.audit_digest(entry));
+    RETURN entry.number;
+END
+$$;
+
 -- The place of issue is shown to those who say why, as everything else that is masked.
 DROP FUNCTION compliance.reveal_identity;
 CREATE FUNCTION compliance.reveal_identity(tenant text, workflow_key text, reason text) RETURNS TABLE (
