@@ -290,7 +290,9 @@ SELECT at + took + interval '10 minutes', 'investigator-' || n % 20, 'psql', '10
             jsonb_build_array(tenant, family, workflow_key)))
         ELSE jsonb_build_object('event', pg_temp.uuid_at(at, 'event' || n), 'with', 'identity') END
 FROM made WHERE at + took + interval '10 minutes' < now() ORDER BY at + took;
-INSERT INTO audit_unsealed (number, digest) SELECT a.number, audit_digest(a) FROM audit a;
+INSERT INTO audit_unsealed (number, digest)
+SELECT a.number, audit_digest(a) FROM audit a WHERE a.number NOT IN (SELECT number FROM audit_links)
+ON CONFLICT DO NOTHING;
 SELECT seal_audit((SELECT count(*)::integer FROM audit_unsealed));
 
 -- step: holds and erasures

@@ -45,9 +45,9 @@ CREATE INDEX callbacks_aside ON pipeline.callbacks (state, received_at)
     WHERE state IN ('parked', 'refused', 'unverified');
 -- Everything that arrived about one workflow; finished repeats.
 CREATE INDEX callbacks_workflow ON pipeline.callbacks (workflow_key, tenant, family) WHERE workflow_key IS NOT NULL;
--- What arrived from one moment to another. Summarised as it grows, not at the next vacuum.
--- What came, began, ended, was sent, stored or settled from one moment to another. Several intervals a range of pages: a row that
--- takes the place of a dead one does not widen it to all the time between. What is set later is indexed then, not at the door.
+-- What arrived, was sent or settled from one moment to another. Summarised as it grows, not at the next vacuum. Several intervals a
+-- range of pages: a row that takes the place of a dead one does not widen it to all the time between. What is set later is
+-- indexed then, not at the door.
 CREATE INDEX callbacks_received ON pipeline.callbacks USING brin (received_at timestamptz_minmax_multi_ops)
     WITH (autosummarize = on);
 CREATE INDEX callbacks_sent ON pipeline.callbacks USING brin (sent_at timestamptz_minmax_multi_ops) WITH (autosummarize = on)
@@ -91,6 +91,7 @@ CREATE INDEX workflows_user ON pipeline.workflows (user_reference) WHERE user_re
 CREATE INDEX workflows_customer ON pipeline.workflows (customer_reference) WHERE customer_reference IS NOT NULL;
 -- What was decided from one day to another.
 CREATE INDEX workflows_decided ON pipeline.workflows (decided_at);
+-- What Jumio finished, and what began, from one moment to another.
 CREATE INDEX workflows_completed ON pipeline.workflows (completed_at) WHERE completed_at IS NOT NULL;
 CREATE INDEX workflows_begun ON pipeline.workflows
     USING brin (first_seen_at timestamptz_minmax_multi_ops, started_at timestamptz_minmax_multi_ops) WITH (autosummarize = on);
@@ -108,6 +109,7 @@ CREATE TABLE pipeline.reports (
     FOREIGN KEY (tenant, family, workflow_key) REFERENCES pipeline.workflows
 );
 CREATE INDEX reports_workflow ON pipeline.reports (workflow_key, tenant, family);
+-- What was fetched from one moment to another.
 CREATE INDEX reports_fetched ON pipeline.reports USING brin (fetched_at timestamptz_minmax_multi_ops) WITH (autosummarize = on);
 
 CREATE TABLE pipeline.verdicts (
@@ -135,6 +137,7 @@ CREATE TABLE pipeline.verdicts (
 CREATE INDEX verdicts_revised ON pipeline.verdicts (recorded_at) WHERE version > 1;
 -- What was recorded from one moment to another.
 CREATE INDEX verdicts_recorded ON pipeline.verdicts USING brin (recorded_at) WITH (autosummarize = on);
+-- What became true from one moment to another.
 CREATE INDEX verdicts_valid ON pipeline.verdicts USING brin (valid_from timestamptz_minmax_multi_ops) WITH (autosummarize = on);
 
 CREATE FUNCTION pipeline.refuse_change() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -262,6 +265,7 @@ CREATE INDEX images_aside ON pipeline.images (finished_at) WHERE state = 'parked
 CREATE UNIQUE INDEX images_blob ON pipeline.images (store, blob_key) WHERE blob_key IS NOT NULL;
 -- From a workflow's id to its images, whatever the tenant.
 CREATE INDEX images_workflow ON pipeline.images (workflow_key);
+-- What was stored, or known not to come, from one moment to another.
 CREATE INDEX images_stored ON pipeline.images USING brin (stored_at timestamptz_minmax_multi_ops) WITH (autosummarize = on)
     WHERE stored_at IS NOT NULL;
 CREATE INDEX images_settled ON pipeline.images USING brin (finished_at timestamptz_minmax_multi_ops) WITH (autosummarize = on)
@@ -389,6 +393,7 @@ CREATE UNIQUE INDEX deliveries_event ON pipeline.deliveries (event_id, target);
 -- What a target had of a workflow: what is put back must not come after it.
 CREATE INDEX deliveries_workflow ON pipeline.deliveries (workflow_key, tenant, family, target, sequence);
 CREATE INDEX deliveries_aside ON pipeline.deliveries (finished_at) WHERE state = 'parked';
+-- What was delivered or given up from one moment to another.
 CREATE INDEX deliveries_settled ON pipeline.deliveries
     USING brin (finished_at timestamptz_minmax_multi_ops) WITH (autosummarize = on) WHERE finished_at IS NOT NULL;
 
@@ -717,7 +722,7 @@ CREATE TABLE pipeline.audit_links (
     sealed_at timestamptz NOT NULL CHECK (isfinite(sealed_at)),
     link bytea NOT NULL
 );
-
+-- What was sealed from one moment to another.
 CREATE INDEX audit_sealed ON pipeline.audit_links USING brin (sealed_at) WITH (autosummarize = on);
 
 CREATE FUNCTION pipeline.refuse_rewriting() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -882,7 +887,7 @@ CREATE TABLE pipeline.access_requests (
     who text NOT NULL DEFAULT session_user,
     -- SHA-256 over the row's number and what was asked.
     asked bytea NOT NULL,
-    -- What a search found: these, and no others, are shown, because the audit row tells of these. Null before it is made.
+    -- What a search found: these, and no others, are shown, because the audit row tells of these.
     report_ids uuid[],
     positions integer[],
     scores real[]

@@ -76,6 +76,17 @@ def test_no_attempt_shows_anything_of_anyone(analyst: Connection) -> None:
     assert len(ATTEMPTS) > 115
 
 
+def test_an_auditor_reads_reasons_and_not_whom_a_hold_is_about(conn: Connection, analyst: Connection) -> None:
+    def read(reader: Connection) -> list[tuple[bool, bool]]:
+        shown = b"SELECT reason IS NOT NULL, subject IS NOT NULL FROM compliance.holds"
+        return reader.execute(shown + b" UNION ALL SELECT reason IS NOT NULL, NULL FROM compliance.erasures").fetchall()
+
+    assert read(analyst) == [(False, True), (False, None)]
+    with conn.transaction(force_rollback=True):
+        conn.execute(b"SET LOCAL ROLE compliance_auditor")
+        assert read(conn) == [(True, False), (True, None)]
+
+
 def test_no_relation_of_the_database_shows_anything_of_anyone(analyst: Connection) -> None:
     relations = analyst.execute(
         b"SELECT oid::regclass::text FROM pg_class WHERE relkind IN ('r', 'v', 'm', 'p', 'f') ORDER BY 1"
