@@ -1,6 +1,6 @@
 -- How many were approved each day, by the country that issued the document, and how many of them are not approved any more?
 -- By the day on which the verdict became `passed`: no revision moves an approval to another day. Of what was erased nothing is
--- counted. Days are those of the session (SET timezone).
+-- counted; once retention has deleted identities, their country is not known. Days are those of the session (SET timezone).
 -- until, days: the days before `until` (default: 30 days, up to now).
 \if :{?until} \else \set until tomorrow \endif
 \if :{?days} \else \set days 30 \endif
