@@ -117,11 +117,12 @@ def empty(conn: Connection) -> None:
     for table in (
         "deletions", "tombstones", "erasures", "holds", "relationship_ends",
         "consumers", "deliveries", "retired_secrets", "subscriptions",
-        "events", "image_blobs", "images", "identities", "steps", "checks", "verdicts",
-        "reports", "workflows", "callbacks", "tokens", "breakers", "drift", "source_lookups",
-        "source_addresses", "pulses", "access_requests", "noted_settings",
+        "events", "image_blobs", "images", "identities", "workflows", "callbacks", "tokens", "breakers", "drift",
+        "source_lookups", "source_addresses", "pulses", "access_requests", "noted_settings",
     ):  # fmt: skip
-        conn.execute(f"DELETE FROM pipeline.{table}".encode())
+        # At once: a verdict goes only with its workflow, and a check with its report.
+        together = ("steps", "checks", "verdicts", "reports", table) if table == "workflows" else (table,)
+        conn.execute("; ".join(f"DELETE FROM pipeline.{each}" for each in together).encode())
     [(audited,)] = conn.execute("SELECT EXISTS (SELECT FROM pipeline.audit)").fetchall()
     if audited:
         forget_audit(conn)

@@ -87,6 +87,8 @@ def _ask(conn: Connection, key: dict[str, str], reason: str) -> int:
         [row] = store.rows(conn, "bundle", "ask_export", {**key, "reason": reason})
     except InvalidParameterValue as error:
         raise BundleError(str(error.diag.message_primary)) from None
+    # The timeline tells what is sealed, and the relay may do so only in two seconds.
+    store.rows(conn, "audit", "seal_audit")
     return int(row["number"])
 
 

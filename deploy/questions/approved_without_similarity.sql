@@ -1,5 +1,6 @@
 -- Who was approved although the face was not compared with the document: the check was not executed?
 -- A workflow without such a check at all is not in it: what a definition asks for is Jumio's to set (definition_key).
+-- As it stands now, by the day of the latest version.
 -- until, days: the days before `until` (default: 30 days, up to now).
 \if :{?until} \else \set until tomorrow \endif
 \if :{?days} \else \set days 30 \endif

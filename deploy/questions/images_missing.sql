@@ -1,5 +1,6 @@
 -- Which images did Jumio offer that are not here, and why not?
 -- Those that Jumio never offered are no loss: images.offered tells them apart.
+-- As it stands now, by the day of the latest version.
 -- until, days: the days before `until` (default: 7 days, up to now).
 \if :{?until} \else \set until tomorrow \endif
 \if :{?days} \else \set days 7 \endif

@@ -1,4 +1,5 @@
 -- Who has to be looked at by a person: what are the warnings that stand, the oldest first?
+-- As it stands now, by the day of the latest version.
 -- until, days: the days before `until` (default: 30 days, up to now).
 \if :{?until} \else \set until tomorrow \endif
 \if :{?days} \else \set days 30 \endif

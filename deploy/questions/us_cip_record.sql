@@ -2,6 +2,7 @@
 -- the methods and their result, and how discrepancies were resolved?
 -- Masked here; compliance.reveal_identity shows one customer in the clear to those who say why. The place of issue is the
 -- state, where states issue documents, and the country; the address is in the sealed report.
+-- As it stands now, by the day of the latest version.
 -- until, days: the days before `until` (default: 1 day, up to now).
 \if :{?until} \else \set until tomorrow \endif
 \if :{?days} \else \set days 1 \endif

@@ -1,5 +1,6 @@
 -- Who is on a watch-list by an alert of Jumio's, and is approved all the same?
 -- Jumio decides by its own rules: an alert alone does not take an approval back. What was found is in the sealed report.
+-- As it stands now, by the day of the latest version.
 -- until, days: the days before `until` (default: 30 days, up to now).
 \if :{?until} \else \set until tomorrow \endif
 \if :{?days} \else \set days 30 \endif

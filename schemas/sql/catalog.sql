@@ -23,10 +23,13 @@ WHERE p.pronamespace = 'compliance'::regnamespace
 ORDER BY p.proname, arguments;
 
 -- name: interface_grants
--- Which roles may read a view or call a function, besides its owner.
+-- Which roles may read a view, or some columns of it, or call a function, besides its owner.
 SELECT objects.name, array_agg(DISTINCT r.rolname ORDER BY r.rolname)::text[] AS roles
 FROM (
     SELECT c.relname AS name, c.relacl AS acl FROM pg_class c WHERE c.relnamespace = 'compliance'::regnamespace
+    UNION ALL
+    SELECT c.relname, a.attacl FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid
+    WHERE c.relnamespace = 'compliance'::regnamespace
     UNION ALL
     SELECT p.proname, p.proacl FROM pg_proc p WHERE p.pronamespace = 'compliance'::regnamespace
 ) objects

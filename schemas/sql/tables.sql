@@ -45,8 +45,15 @@ CREATE INDEX callbacks_aside ON pipeline.callbacks (state, received_at)
     WHERE state IN ('parked', 'refused', 'unverified');
 -- Everything that arrived about one workflow; finished repeats.
 CREATE INDEX callbacks_workflow ON pipeline.callbacks (workflow_key, tenant, family) WHERE workflow_key IS NOT NULL;
--- What arrived from one moment to another. Summarised as it grows, not at the next vacuum.
-CREATE INDEX callbacks_received ON pipeline.callbacks USING brin (received_at) WITH (autosummarize = on);
+-- What arrived, was sent or settled from one moment to another. Summarised as it grows, not at the next vacuum. Several intervals a
+-- range of pages: a row that takes the place of a dead one does not widen it to all the time between. What is set later is
+-- indexed then, not at the door.
+CREATE INDEX callbacks_received ON pipeline.callbacks USING brin (received_at timestamptz_minmax_multi_ops)
+    WITH (autosummarize = on);
+CREATE INDEX callbacks_sent ON pipeline.callbacks USING brin (sent_at timestamptz_minmax_multi_ops) WITH (autosummarize = on)
+    WHERE sent_at IS NOT NULL;
+CREATE INDEX callbacks_settled ON pipeline.callbacks
+    USING brin (finished_at timestamptz_minmax_multi_ops) WITH (autosummarize = on) WHERE finished_at IS NOT NULL;
 
 CREATE TABLE pipeline.workflows (
     tenant text NOT NULL,
@@ -84,6 +91,10 @@ CREATE INDEX workflows_user ON pipeline.workflows (user_reference) WHERE user_re
 CREATE INDEX workflows_customer ON pipeline.workflows (customer_reference) WHERE customer_reference IS NOT NULL;
 -- What was decided from one day to another.
 CREATE INDEX workflows_decided ON pipeline.workflows (decided_at);
+-- What Jumio finished, and what began, from one moment to another.
+CREATE INDEX workflows_completed ON pipeline.workflows (completed_at) WHERE completed_at IS NOT NULL;
+CREATE INDEX workflows_begun ON pipeline.workflows
+    USING brin (first_seen_at timestamptz_minmax_multi_ops, started_at timestamptz_minmax_multi_ops) WITH (autosummarize = on);
 
 CREATE TABLE pipeline.reports (
     id uuid PRIMARY KEY,
@@ -98,6 +109,8 @@ CREATE TABLE pipeline.reports (
     FOREIGN KEY (tenant, family, workflow_key) REFERENCES pipeline.workflows
 );
 CREATE INDEX reports_workflow ON pipeline.reports (workflow_key, tenant, family);
+-- What was fetched from one moment to another.
+CREATE INDEX reports_fetched ON pipeline.reports USING brin (fetched_at timestamptz_minmax_multi_ops) WITH (autosummarize = on);
 
 CREATE TABLE pipeline.verdicts (
     tenant text NOT NULL,
@@ -124,6 +137,8 @@ CREATE TABLE pipeline.verdicts (
 CREATE INDEX verdicts_revised ON pipeline.verdicts (recorded_at) WHERE version > 1;
 -- What was recorded from one moment to another.
 CREATE INDEX verdicts_recorded ON pipeline.verdicts USING brin (recorded_at) WITH (autosummarize = on);
+-- What became true from one moment to another.
+CREATE INDEX verdicts_valid ON pipeline.verdicts USING brin (valid_from timestamptz_minmax_multi_ops) WITH (autosummarize = on);
 
 CREATE FUNCTION pipeline.refuse_change() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
@@ -132,6 +147,21 @@ END
 $$;
 CREATE TRIGGER verdicts_never_change BEFORE UPDATE ON pipeline.verdicts
     FOR EACH ROW EXECUTE FUNCTION pipeline.refuse_change();
+-- An erasure and retention take the workflow as well; looked at when they commit.
+CREATE FUNCTION pipeline.refuse_forgetting() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    IF EXISTS (
+        SELECT FROM pipeline.workflows w
+        WHERE w.tenant = OLD.tenant AND w.family = OLD.family AND w.workflow_key = OLD.workflow_key
+    ) THEN
+        RAISE EXCEPTION 'a verdict goes only with its workflow' USING ERRCODE = 'restrict_violation';
+    END IF;
+    RETURN NULL;
+END
+$$;
+CREATE CONSTRAINT TRIGGER verdicts_go_with_their_workflow AFTER DELETE ON pipeline.verdicts
+    DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION pipeline.refuse_forgetting();
 
 CREATE TABLE pipeline.checks (
     report_id uuid NOT NULL REFERENCES pipeline.reports ON DELETE CASCADE,
@@ -157,6 +187,21 @@ CREATE TABLE pipeline.steps (
     risk_score numeric(6, 2),
     PRIMARY KEY (report_id, position)
 );
+
+-- What a verdict rests on is as old as its report.
+CREATE FUNCTION pipeline.refuse_losing() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    IF EXISTS (SELECT FROM pipeline.reports r WHERE r.id = OLD.report_id) THEN
+        RAISE EXCEPTION 'a check or a step goes only with its report' USING ERRCODE = 'restrict_violation';
+    END IF;
+    RETURN NULL;
+END
+$$;
+CREATE CONSTRAINT TRIGGER checks_go_with_their_report AFTER DELETE ON pipeline.checks
+    DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION pipeline.refuse_losing();
+CREATE CONSTRAINT TRIGGER steps_go_with_their_report AFTER DELETE ON pipeline.steps
+    DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION pipeline.refuse_losing();
 
 -- Personal data in the clear: reached through masking views and audited functions only.
 CREATE TABLE pipeline.identities (
@@ -220,6 +265,11 @@ CREATE INDEX images_aside ON pipeline.images (finished_at) WHERE state = 'parked
 CREATE UNIQUE INDEX images_blob ON pipeline.images (store, blob_key) WHERE blob_key IS NOT NULL;
 -- From a workflow's id to its images, whatever the tenant.
 CREATE INDEX images_workflow ON pipeline.images (workflow_key);
+-- What was stored, or known not to come, from one moment to another.
+CREATE INDEX images_stored ON pipeline.images USING brin (stored_at timestamptz_minmax_multi_ops) WITH (autosummarize = on)
+    WHERE stored_at IS NOT NULL;
+CREATE INDEX images_settled ON pipeline.images USING brin (finished_at timestamptz_minmax_multi_ops) WITH (autosummarize = on)
+    WHERE finished_at IS NOT NULL;
 
 -- The store `postgres:`. One image may have several for a moment: its row says which counts.
 CREATE TABLE pipeline.image_blobs (
@@ -288,7 +338,7 @@ CREATE INDEX retired_secrets_subscription ON pipeline.retired_secrets (subscript
 -- One word on filters for new events and for replays. An outcome that is wanted brings all that follows in its workflow:
 -- who was told `passed` must be told that it no longer is.
 CREATE FUNCTION pipeline.wants(subscription pipeline.subscriptions, event pipeline.events) RETURNS boolean
-LANGUAGE sql STABLE AS $$
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
     SELECT subscription.removed_at IS NULL
         AND (subscription.types IS NULL OR event.type = ANY(subscription.types))
         AND (subscription.tenants IS NULL OR event.tenant = ANY(subscription.tenants))
@@ -341,8 +391,11 @@ CREATE INDEX deliveries_under_way ON pipeline.deliveries (target)
 -- An event goes to each target once; a replay sends the same row again.
 CREATE UNIQUE INDEX deliveries_event ON pipeline.deliveries (event_id, target);
 -- What a target had of a workflow: what is put back must not come after it.
-CREATE INDEX deliveries_workflow ON pipeline.deliveries (tenant, family, workflow_key, target, sequence);
+CREATE INDEX deliveries_workflow ON pipeline.deliveries (workflow_key, tenant, family, target, sequence);
 CREATE INDEX deliveries_aside ON pipeline.deliveries (finished_at) WHERE state = 'parked';
+-- What was delivered or given up from one moment to another.
+CREATE INDEX deliveries_settled ON pipeline.deliveries
+    USING brin (finished_at timestamptz_minmax_multi_ops) WITH (autosummarize = on) WHERE finished_at IS NOT NULL;
 
 -- Numbers of transactions are a cluster's own: a database that was restored into another one begins a new epoch.
 CREATE TABLE pipeline.feed (
@@ -426,33 +479,28 @@ CREATE TABLE pipeline.pulses (
 -- The interface for compliance teams: one view a question, every column explained.
 
 -- Masking. One letter would be the whole family name in Chinese; a year is shown only where there is a date.
-CREATE FUNCTION pipeline.masked(clear text) RETURNS text LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
-    SELECT CASE WHEN clear IS NULL OR clear = '' THEN clear ELSE '***' END
-$$;
-CREATE FUNCTION pipeline.masked_date(clear text) RETURNS text LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
-    SELECT CASE
-        WHEN clear ~ '^(18|19|20|21)\d\d-\d\d-\d\d$' THEN left(clear, 4) || '-**-**'
-        WHEN clear IS NULL OR clear = '' THEN clear
-        ELSE '***'
-    END
-$$;
+CREATE FUNCTION pipeline.masked(clear text) RETURNS text LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN CASE WHEN clear IS NULL OR clear = '' THEN clear ELSE '***' END;
+CREATE FUNCTION pipeline.masked_date(clear text) RETURNS text LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN CASE
+    WHEN clear ~ '^(18|19|20|21)[0-9][0-9]-[0-9][0-9]-[0-9][0-9]$' THEN left(clear, 4) || '-**-**'
+    WHEN clear IS NULL OR clear = '' THEN clear
+    ELSE '***'
+END;
 
 -- Counts are made, and the document is joined, only where they are asked for.
 CREATE VIEW compliance.workflows AS
 SELECT w.tenant, w.family, w.workflow_key, w.account_id, w.user_reference, w.customer_reference, w.status,
     w.outcome, w.label, w.risk_score, w.reject_reasons, w.definition_key, w.started_at, w.completed_at, w.decided_at,
-    w.verdict_version,
-    (
-        SELECT count(*) FILTER (WHERE i.offered) FROM pipeline.images i
-        WHERE i.tenant = w.tenant AND i.family = w.family AND i.workflow_key = w.workflow_key
-    ) AS images_wanted,
-    (
-        SELECT count(*) FILTER (WHERE i.state = 'stored') FROM pipeline.images i
-        WHERE i.tenant = w.tenant AND i.family = w.family AND i.workflow_key = w.workflow_key
-    ) AS images_stored,
-    w.first_seen_at, i.issuing_country AS country
+    w.verdict_version, images.wanted AS images_wanted, images.stored AS images_stored, w.first_seen_at,
+    i.issuing_country AS country
 FROM pipeline.workflows w
-LEFT JOIN pipeline.identities i ON i.report_id = w.report_id AND i.position = 0;
+LEFT JOIN pipeline.identities i ON i.report_id = w.report_id AND i.position = 0
+LEFT JOIN LATERAL (
+    SELECT count(*) FILTER (WHERE i.offered) AS wanted, count(*) FILTER (WHERE i.state = 'stored') AS stored
+    FROM pipeline.images i
+    WHERE i.tenant = w.tenant AND i.family = w.family AND i.workflow_key = w.workflow_key
+) images ON true;
 COMMENT ON VIEW compliance.workflows IS 'One Jumio transaction, as it stands now.';
 COMMENT ON COLUMN compliance.workflows.tenant IS 'Which Jumio customer account of ours; "default" where there is one.';
 COMMENT ON COLUMN compliance.workflows.family IS 'Product generation: kyx, netverify, authentication or document.';
@@ -468,17 +516,18 @@ COMMENT ON COLUMN compliance.workflows.reject_reasons IS 'JSON list of what spok
 COMMENT ON COLUMN compliance.workflows.definition_key IS 'Key of the Jumio workflow definition that ran.';
 COMMENT ON COLUMN compliance.workflows.started_at IS 'When the end user opened the journey, by Jumio''s clock; empty if never.';
 COMMENT ON COLUMN compliance.workflows.completed_at IS 'When Jumio finished, by Jumio''s clock.';
-COMMENT ON COLUMN compliance.workflows.decided_at IS 'When the current verdict was recorded here.';
+COMMENT ON COLUMN compliance.workflows.decided_at IS 'When the current verdict was recorded here; a revision is a new one. compliance.verdicts has those before.';
 COMMENT ON COLUMN compliance.workflows.verdict_version IS 'Version of the current verdict; 0 before the first.';
 COMMENT ON COLUMN compliance.workflows.images_wanted IS 'Images that Jumio offered for download.';
 COMMENT ON COLUMN compliance.workflows.images_stored IS 'Images that are stored here.';
 COMMENT ON COLUMN compliance.workflows.first_seen_at IS 'When the first word of it was read here.';
-COMMENT ON COLUMN compliance.workflows.country IS 'Country that issued the first document, ISO 3166 alpha-3 or XKX; empty where none was read.';
+COMMENT ON COLUMN compliance.workflows.country IS 'Country that issued the first document, ISO 3166 alpha-3 or XKX; empty where none was read, or retention has deleted the identity.';
 
 CREATE VIEW compliance.verdicts AS
-SELECT tenant, family, workflow_key, version, outcome, label, risk_score, reasons, valid_from, recorded_at, callback_id,
-    rests_on
-FROM pipeline.verdicts;
+SELECT v.tenant, v.family, v.workflow_key, v.version, v.outcome, v.label, v.risk_score, v.reasons, v.valid_from, v.recorded_at,
+    v.callback_id, v.rests_on, i.issuing_country AS country
+FROM pipeline.verdicts v
+LEFT JOIN pipeline.identities i ON i.report_id = v.report_id AND i.position = 0;
 COMMENT ON VIEW compliance.verdicts IS 'One version of a verdict, never changed.';
 COMMENT ON COLUMN compliance.verdicts.tenant IS 'Which Jumio customer account of ours.';
 COMMENT ON COLUMN compliance.verdicts.family IS 'Product generation: kyx, netverify, authentication or document.';
@@ -492,6 +541,7 @@ COMMENT ON COLUMN compliance.verdicts.valid_from IS 'Since when it was true: for
 COMMENT ON COLUMN compliance.verdicts.recorded_at IS 'When it was recorded here.';
 COMMENT ON COLUMN compliance.verdicts.callback_id IS 'The callback that led to it.';
 COMMENT ON COLUMN compliance.verdicts.rests_on IS 'retrieval: read from Jumio with our credentials; callback: only what a legacy callback said itself.';
+COMMENT ON COLUMN compliance.verdicts.country IS 'Country that issued the first document by the report that it rests on; empty where none was read, or retention has deleted the identity.';
 
 CREATE VIEW compliance.checks AS
 SELECT w.tenant, w.family, w.workflow_key, w.verdict_version, c.capability, c.credential_ids, c.outcome, c.label
@@ -567,7 +617,7 @@ COMMENT ON COLUMN compliance.identities.expiry_date IS 'Masked to the year.';
 CREATE VIEW compliance.callbacks AS
 SELECT id AS callback_id, tenant, family, workflow_key, status, received_at, sent_at, client_address AS source_ip,
     source_evidence, state, last_error AS reason, attempts - forgiven AS attempts, bytes, encode(sha256, 'hex') AS sha256,
-    finished_at AS settled_at
+    finished_at AS settled_at, octet_length(sealed_body) > 0 AS body_kept
 FROM pipeline.callbacks;
 COMMENT ON VIEW compliance.callbacks IS 'One delivery from Jumio, or from someone who was refused.';
 COMMENT ON COLUMN compliance.callbacks.callback_id IS 'Our id of the delivery.';
@@ -582,9 +632,10 @@ COMMENT ON COLUMN compliance.callbacks.source_evidence IS 'Why the source was ad
 COMMENT ON COLUMN compliance.callbacks.state IS 'stored, done, parked (needs an operator), refused (wrong source) or unverified (no DNS answer yet).';
 COMMENT ON COLUMN compliance.callbacks.reason IS 'Why it is parked or refused, or the last failure so far.';
 COMMENT ON COLUMN compliance.callbacks.attempts IS 'How often a worker has taken it up.';
-COMMENT ON COLUMN compliance.callbacks.bytes IS 'Size of the body.';
+COMMENT ON COLUMN compliance.callbacks.bytes IS 'Size of the body as received.';
 COMMENT ON COLUMN compliance.callbacks.sha256 IS 'SHA-256 of the body as received, in hexadecimal.';
 COMMENT ON COLUMN compliance.callbacks.settled_at IS 'When it was done, parked or refused; empty while it waits.';
+COMMENT ON COLUMN compliance.callbacks.body_kept IS 'Whether the body is kept here, sealed; retention deletes it and leaves the rest.';
 
 CREATE VIEW compliance.events AS
 SELECT e.id AS event_id, e.type, e.workflow_key, e.sequence, e.occurred_at, d.delivered, d.pending, d.parked,
@@ -658,8 +709,8 @@ CREATE TABLE pipeline.audit (
     details jsonb NOT NULL
 );
 -- What was done to one workflow.
-CREATE INDEX audit_workflow ON pipeline.audit (tenant, workflow_key) WHERE workflow_key IS NOT NULL;
-CREATE INDEX audit_happened ON pipeline.audit USING brin (happened_at);
+CREATE INDEX audit_workflow ON pipeline.audit (workflow_key, tenant) WHERE workflow_key IS NOT NULL;
+CREATE INDEX audit_happened ON pipeline.audit USING brin (happened_at) WITH (autosummarize = on);
 CREATE TABLE pipeline.audit_unsealed (
     number bigint PRIMARY KEY,
     digest bytea NOT NULL
@@ -671,6 +722,8 @@ CREATE TABLE pipeline.audit_links (
     sealed_at timestamptz NOT NULL CHECK (isfinite(sealed_at)),
     link bytea NOT NULL
 );
+-- What was sealed from one moment to another.
+CREATE INDEX audit_sealed ON pipeline.audit_links USING brin (sealed_at) WITH (autosummarize = on);
 
 CREATE FUNCTION pipeline.refuse_rewriting() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
@@ -693,12 +746,16 @@ SET search_path = pg_catalog, pg_temp AS $$
     ]) WITH ORDINALITY AS fields (field, place)
 $$;
 
+-- What is on record is on the disk: a session, a login or a database without synchronous_commit gets it for this transaction.
 CREATE FUNCTION pipeline.append_audit(
     action text, tenant text, family text, workflow_key text, reason text, details jsonb
 ) RETURNS bigint LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     entry pipeline.audit;
 BEGIN
+    IF current_setting('synchronous_commit') = 'off' THEN
+        PERFORM set_config('synchronous_commit', 'on', true);
+    END IF;
     INSERT INTO pipeline.audit AS a (
         who, application, client_address, action, tenant, family, workflow_key, reason, details
     ) VALUES (
@@ -836,6 +893,8 @@ CREATE TABLE pipeline.access_requests (
     scores real[]
 );
 
+COMMENT ON COLUMN pipeline.access_requests.report_ids IS 'Null until the search is made.';
+
 CREATE FUNCTION pipeline.asked_digest(number bigint, asked text[]) RETURNS bytea LANGUAGE sql IMMUTABLE
 SET search_path = pg_catalog, pg_temp AS $$
     SELECT sha256(convert_to(number::text || to_jsonb(asked)::text, 'UTF8'))
@@ -850,10 +909,24 @@ SET search_path = pg_catalog, pg_temp AS $$
         AND r.asked = pipeline.asked_digest(r.number, committed_request.asked)
 $$;
 
+-- Whether a reason says something: ten letters or digits of any script, four of them different. Blanks, dashes, accents alone
+-- and what nobody sees do not count. Bound: a backslash in a string means what the caller's session makes of it.
+CREATE FUNCTION pipeline.says_why(reason text) RETURNS boolean LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN (
+    SELECT count(*) >= 10 AND count(DISTINCT letter) >= 4
+    FROM regexp_split_to_table(lower(regexp_replace(
+        coalesce(reason, ''),
+        '[\u0001-\u002f\u003a-\u0040\u005b-\u0060\u007b-\u00a9\u00ab-\u00b4\u00b6-\u00b9\u00bb-\u00bf\u00d7\u00f7\u02b0-\u036f'
+        '\u115f\u1160\u17b4\u17b5\u180b-\u180f\u1ab0-\u1aff\u1dc0-\u1dff\u2000-\u2bff\u2e00-\u2e7f\u3000-\u3004\u3008-\u3030'
+        '\u3164\ue000-\uf8ff\ufe00-\ufe6f\ufeff\uffa0\ufff0-\uffff\U0001f000-\U0001faff\U000e0000-\U0010ffff]',
+        '', 'g'
+    )), '') AS letter
+    WHERE letter <> ''
+);
 CREATE FUNCTION pipeline.require_reason(reason text) RETURNS void LANGUAGE plpgsql IMMUTABLE
 SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-    IF length(regexp_replace(coalesce(reason, ''), '\s+', '', 'g')) < 10 THEN
+    IF NOT pipeline.says_why(reason) THEN
         RAISE EXCEPTION 'say why, in at least ten letters: a case number and what it is about'
             USING ERRCODE = 'invalid_parameter_value';
     END IF;
@@ -869,7 +942,8 @@ $$;
 
 CREATE FUNCTION compliance.reveal_identity(tenant text, workflow_key text, reason text) RETURNS TABLE (
     family text, document_type text, document_subtype text, issuing_country text, first_name text, last_name text,
-    date_of_birth text, document_number text, issuing_date text, expiry_date text, audit_number bigint, note text
+    date_of_birth text, document_number text, issuing_date text, expiry_date text, audit_number bigint, note text,
+    issuing_state text
 ) LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
 DECLARE
@@ -892,7 +966,7 @@ BEGIN
     END IF;
     RETURN QUERY
     SELECT w.family, i.document_type, i.document_subtype, i.issuing_country, i.first_name, i.last_name, i.date_of_birth,
-        i.document_number, i.issuing_date, i.expiry_date, audit_number, NULL::text
+        i.document_number, i.issuing_date, i.expiry_date, audit_number, NULL::text, i.issuing_state
     FROM pipeline.workflows w
     JOIN pipeline.identities i ON i.report_id = w.report_id
     WHERE w.tenant = $1 AND w.workflow_key = $2
@@ -921,7 +995,7 @@ $$;
 
 -- Searches, notes what was found, shows nothing; the number of the audit row.
 CREATE FUNCTION pipeline.search_person(
-    reason text, name text, born date, number text, close boolean, tenant text, wanted text[]
+    reason text, name text, born date, number text, close boolean, tenant text, wanted text[], request bigint
 ) RETURNS bigint LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pipeline, pg_temp
 SET pg_trgm.similarity_threshold = 0.4 SET pg_trgm.word_similarity_threshold = 0.6 AS $$
@@ -963,18 +1037,13 @@ BEGIN
         WHERE ' || fits || '
         ORDER BY score DESC, w.first_seen_at DESC LIMIT 100
     ) best' INTO hits USING
-        nullif(folded_name(name), ''), lower(regexp_replace(btrim(name), '\s+', ' ', 'g')), births(born, close),
+        nullif(folded_name(name), ''), lower(regexp_replace(btrim(name), '[[:space:]]+', ' ', 'g')), births(born, close),
         nullif(folded_number(number), ''), upper(regexp_replace(number, '[^A-Za-z0-9]', '', 'g')), tenant;
     written := append_audit('person.searched', tenant, NULL, NULL, reason, jsonb_build_object(
-        'step', 'asked', 'close', close, 'found', hits.workflows,
-        'by', to_jsonb(array_remove(ARRAY[
-            CASE WHEN folded_name(name) <> '' THEN 'name' END, CASE WHEN born IS NOT NULL THEN 'born' END,
-            CASE WHEN folded_number(number) <> '' THEN 'number' END
-        ], NULL))
+        'step', 'searched', 'asked_as', request, 'found', hits.workflows
     ));
-    DELETE FROM access_requests r WHERE r.made_at < clock_timestamp() - interval '15 minutes';
     INSERT INTO access_requests (number, asked, report_ids, positions, scores)
-    VALUES (written, asked_digest(written, wanted), hits.report_ids, hits.places, hits.scores);
+    VALUES (written, asked_digest(written, wanted), coalesce(hits.report_ids, '{}'), hits.places, hits.scores);
     RETURN written;
 END
 $$;
@@ -990,14 +1059,35 @@ CREATE FUNCTION compliance.find_person(
 DECLARE
     wanted text[] := ARRAY['person.searched', $1, $2, to_char($3, 'YYYY-MM-DD'), $4, $5::text, $6];
     request bigint := pipeline.committed_request(wanted);
+    hits uuid[];
 BEGIN
     PERFORM pipeline.require_reason($1);
     IF coalesce(pipeline.folded_name($2), '') = '' AND $3 IS NULL AND coalesce(pipeline.folded_number($4), '') = '' THEN
         RAISE EXCEPTION 'say a name, a date of birth or a document number' USING ERRCODE = 'invalid_parameter_value';
     END IF;
     IF request IS NULL THEN
-        audit_number := pipeline.search_person($1, $2, $3, $4, coalesce($5, false), $6, wanted);
-        note := pipeline.noted(audit_number);
+        audit_number := pipeline.append_audit('person.searched', $6, NULL, NULL, $1, jsonb_build_object(
+            'step', 'asked', 'close', coalesce($5, false), 'by', to_jsonb(array_remove(ARRAY[
+                CASE WHEN pipeline.folded_name($2) <> '' THEN 'name' END, CASE WHEN $3 IS NOT NULL THEN 'born' END,
+                CASE WHEN pipeline.folded_number($4) <> '' THEN 'number' END
+            ], NULL))
+        ));
+        DELETE FROM pipeline.access_requests r WHERE r.made_at < clock_timestamp() - interval '15 minutes';
+        INSERT INTO pipeline.access_requests (number, asked)
+        VALUES (audit_number, pipeline.asked_digest(audit_number, wanted));
+        note := 'Your reason is row ' || audit_number || ' of the audit trail. Commit, then run the same statement again within'
+            ' 15 minutes: it searches.';
+        RAISE NOTICE '%', note;
+        RETURN NEXT;
+        RETURN;
+    END IF;
+    SELECT r.report_ids INTO hits FROM pipeline.access_requests r WHERE r.number = request;
+    IF hits IS NULL THEN
+        audit_number := pipeline.search_person($1, $2, $3, $4, coalesce($5, false), $6, wanted, request);
+        SELECT r.report_ids INTO hits FROM pipeline.access_requests r WHERE r.number = audit_number;
+        note := CASE cardinality(hits) WHEN 0 THEN 'Nobody was found.' ELSE
+            'Found: ' || cardinality(hits) || '; row ' || audit_number || ' of the audit trail says which. Commit, then run the'
+            ' same statement again within 15 minutes: it shows them.' END;
         RAISE NOTICE '%', note;
         RETURN NEXT;
         RETURN;
@@ -1021,7 +1111,13 @@ BEGIN
     END IF;
 END
 $$;
-COMMENT ON FUNCTION compliance.find_person IS 'Workflows of a person, by name, date of birth (born) and document number; all that are given must fit. Exact: case and order of names, blanks and dashes in numbers do not matter. Close: nor do accents, typing errors, missing names, and a wrong day, month or year. At most 100, the best first. Call it twice, as reveal_identity: the first call searches, writes who, when, why and which workflows were found into the audit trail, and shows nothing; after its commit the same call shows them.';
+COMMENT ON FUNCTION compliance.find_person IS 'Workflows of a person, by name, date of birth (born) and document number; all that are given must fit. Exact: case and order of names, blanks and dashes in numbers do not matter. Close: nor do accents, typing errors, missing names, and a wrong day, month or year. At most 100, the best first. Call it three times, each after the commit of the one before and within 15 minutes: the first call writes who, when, why and by what into the audit trail; the second searches, writes which workflows were found, and says how many; the third shows them. So neither a rollback nor an error hides a search.';
+
+-- Logins: whoever may act as one of our roles is one, also by way of a group; who may only hand a role on is none.
+CREATE FUNCTION pipeline.acts_as(login name, part name) RETURNS boolean LANGUAGE sql STABLE
+RETURN CASE WHEN current_setting('server_version_num')::integer >= 160000
+    THEN pg_has_role(login, part, 'USAGE') OR pg_has_role(login, part, 'SET')
+    ELSE pg_has_role(login, part, 'MEMBER') END;
 
 -- Logins. The password stays with whoever made it: the server gets a SCRAM verifier.
 CREATE FUNCTION pipeline.change_login(change text, login text, part text, verifier text, reason text) RETURNS void
@@ -1041,10 +1137,10 @@ BEGIN
         END IF;
         EXECUTE format('CREATE ROLE %I LOGIN PASSWORD %L IN ROLE %I', login, verifier, part);
     ELSE
-        SELECT g.rolname INTO part FROM pg_auth_members m
-        JOIN pg_roles g ON g.oid = m.roleid AND g.rolname = ANY (parts)
-        JOIN pg_roles l ON l.oid = m.member AND l.rolname = login;
-        IF NOT FOUND THEN
+        SELECT string_agg(held, ', ') INTO part FROM pg_roles l
+        CROSS JOIN LATERAL unnest(parts) AS held
+        WHERE l.rolname = login AND l.rolname <> ALL (parts) AND NOT l.rolsuper AND pipeline.acts_as(l.rolname, held);
+        IF part IS NULL THEN
             RAISE EXCEPTION 'no login of ours is called %', login USING ERRCODE = 'undefined_object';
         ELSIF change = 'rotated' THEN
             EXECUTE format('ALTER ROLE %I LOGIN PASSWORD %L', login, verifier);
@@ -1062,7 +1158,8 @@ REVOKE ALL ON ALL FUNCTIONS IN SCHEMA compliance FROM PUBLIC;
 REVOKE ALL ON FUNCTION pipeline.refuse_change, pipeline.masked, pipeline.masked_date, pipeline.refuse_rewriting,
     pipeline.audit_digest, pipeline.append_audit, pipeline.seal_audit, pipeline.folded_name, pipeline.folded_number,
     pipeline.asked_digest, pipeline.committed_request, pipeline.require_reason, pipeline.noted, pipeline.search_person,
-    pipeline.births, pipeline.change_login FROM PUBLIC;
+    pipeline.births, pipeline.change_login, pipeline.says_why, pipeline.acts_as, pipeline.refuse_forgetting,
+    pipeline.refuse_losing FROM PUBLIC;
 ALTER DEFAULT PRIVILEGES REVOKE EXECUTE ON FUNCTIONS FROM PUBLIC;
 -- What later migrations put into the interface is masked and for analysts, unless they revoke it. Functions are not:
 -- each is granted by the migration that makes it.
@@ -1116,8 +1213,20 @@ GRANT SELECT, UPDATE (removed_at) ON pipeline.subscriptions TO jumio_worker;
 GRANT EXECUTE ON FUNCTION pipeline.append_audit, pipeline.folded_name, pipeline.folded_number TO jumio_worker;
 
 -- The operator's commands: everything but people's data in the clear, and the trail, which they only add to.
-GRANT SELECT, UPDATE, DELETE ON pipeline.callbacks, pipeline.images, pipeline.deliveries, pipeline.reports,
-    pipeline.image_blobs, pipeline.workflows, pipeline.tokens, pipeline.breakers TO jumio_admin;
+GRANT SELECT, DELETE ON pipeline.callbacks, pipeline.images, pipeline.reports, pipeline.workflows, pipeline.tokens TO jumio_admin;
+GRANT SELECT, UPDATE, DELETE ON pipeline.deliveries, pipeline.image_blobs, pipeline.breakers TO jumio_admin;
+-- The operator changes what his commands change, and no word of a verdict, a workflow or a callback.
+GRANT UPDATE (last_sequence) ON pipeline.workflows TO jumio_admin;
+GRANT UPDATE (sealed) ON pipeline.reports TO jumio_admin;
+GRANT UPDATE (sealed_token) ON pipeline.tokens TO jumio_admin;
+GRANT UPDATE (
+    state, forgiven, next_attempt_at, leased_until, claimed_until, last_error, finished_at, requeued_at, source_evidence,
+    sealed_body, sealed_head
+) ON pipeline.callbacks TO jumio_admin;
+GRANT UPDATE (
+    state, forgiven, next_attempt_at, leased_until, claimed_until, last_error, finished_at, requeued_at, sha256, stored_at,
+    store, blob_key, key_id
+) ON pipeline.images TO jumio_admin;
 GRANT SELECT, DELETE ON pipeline.verdicts, pipeline.checks, pipeline.steps, pipeline.events, pipeline.drift,
     pipeline.source_lookups, pipeline.source_addresses, pipeline.pulses TO jumio_admin;
 GRANT SELECT (report_id, position), DELETE ON pipeline.identities TO jumio_admin;
@@ -1287,7 +1396,8 @@ SELECT v.tenant, v.family, v.workflow_key, v.version, v.outcome, v.label, v.vali
     r.fetched_at AS report_fetched_at, r.bytes AS report_bytes, encode(r.digest, 'hex') AS report_sha256,
     v.callback_id, c.status AS callback_status, c.received_at AS callback_received_at, c.sent_at AS callback_sent_at,
     encode(c.sha256, 'hex') AS callback_sha256, c.client_address AS source_ip,
-    c.source_evidence ->> 'rule' AS source_rule, c.source_evidence ->> 'name' AS source_name
+    c.source_evidence ->> 'rule' AS source_rule, c.source_evidence ->> 'name' AS source_name,
+    octet_length(r.sealed) > 0 AS report_kept, octet_length(c.sealed_body) > 0 AS callback_body_kept
 FROM pipeline.verdicts v
 LEFT JOIN pipeline.reports r ON r.id = v.report_id
 LEFT JOIN pipeline.callbacks c ON c.id = v.callback_id;
@@ -1302,8 +1412,8 @@ COMMENT ON COLUMN compliance.evidence.valid_from IS 'Since when it was true.';
 COMMENT ON COLUMN compliance.evidence.recorded_at IS 'When it was recorded here.';
 COMMENT ON COLUMN compliance.evidence.rests_on IS 'retrieval: read from Jumio with our credentials; callback: only what a legacy callback said itself.';
 COMMENT ON COLUMN compliance.evidence.checks IS 'JSON list of the checks of this version''s report, by which the person was verified: objects with capability, outcome, label and credential_ids.';
-COMMENT ON COLUMN compliance.evidence.report_fetched_at IS 'When the report was written here; empty once it is deleted.';
-COMMENT ON COLUMN compliance.evidence.report_bytes IS 'Size of the report.';
+COMMENT ON COLUMN compliance.evidence.report_fetched_at IS 'When the report was written here.';
+COMMENT ON COLUMN compliance.evidence.report_bytes IS 'Size of the report as fetched.';
 COMMENT ON COLUMN compliance.evidence.report_sha256 IS 'SHA-256 of the report as canonical JSON, in hexadecimal.';
 COMMENT ON COLUMN compliance.evidence.callback_id IS 'The callback that led to it.';
 COMMENT ON COLUMN compliance.evidence.callback_status IS 'The status that the callback named.';
@@ -1313,6 +1423,8 @@ COMMENT ON COLUMN compliance.evidence.callback_sha256 IS 'SHA-256 of its body as
 COMMENT ON COLUMN compliance.evidence.source_ip IS 'Address that it came from, seen through trusted proxies.';
 COMMENT ON COLUMN compliance.evidence.source_rule IS 'Why it was admitted: dns, extra (configured) or observe (nobody was refused then).';
 COMMENT ON COLUMN compliance.evidence.source_name IS 'The name of Jumio''s that DNS gave this address for.';
+COMMENT ON COLUMN compliance.evidence.report_kept IS 'Whether the report is kept here, sealed; retention deletes it and leaves its hash.';
+COMMENT ON COLUMN compliance.evidence.callback_body_kept IS 'Whether the callback''s body is kept here, sealed; retention deletes it and leaves its hash.';
 
 CREATE VIEW compliance.deliveries AS
 SELECT d.event_id, d.tenant, d.family, d.workflow_key, d.sequence, e.type, d.destination,
@@ -1345,14 +1457,15 @@ CREATE FUNCTION compliance.verdicts_as_of(true_at timestamptz, known_at timestam
 RETURNS TABLE (
     tenant text, family text, workflow_key text, version integer, outcome text, label text, risk_score numeric,
     reasons jsonb, valid_from timestamptz, recorded_at timestamptz, callback_id uuid, rests_on text
-) LANGUAGE sql STABLE AS $$
+) LANGUAGE sql STABLE
+BEGIN ATOMIC
     SELECT DISTINCT ON (v.workflow_key, v.tenant, v.family)
         v.tenant, v.family, v.workflow_key, v.version, v.outcome, v.label, v.risk_score, v.reasons, v.valid_from,
         v.recorded_at, v.callback_id, v.rests_on
     FROM compliance.verdicts v
     WHERE least(v.valid_from, v.recorded_at) <= verdicts_as_of.true_at AND v.recorded_at <= verdicts_as_of.known_at
-    ORDER BY v.workflow_key DESC, v.tenant DESC, v.family DESC, v.version DESC
-$$;
+    ORDER BY v.workflow_key DESC, v.tenant DESC, v.family DESC, v.version DESC;
+END;
 COMMENT ON FUNCTION compliance.verdicts_as_of IS 'The verdict of each workflow that was true at true_at, by what was recorded here until known_at; without known_at by all that is known. (t, t) is what we held to be true then; (t) is what we now know to have been true then.';
 
 GRANT EXECUTE ON FUNCTION compliance.verdicts_as_of TO compliance_analyst, compliance_investigator, jumio_admin;
@@ -1381,7 +1494,7 @@ CREATE TABLE pipeline.holds (
 CREATE UNIQUE INDEX holds_standing ON pipeline.holds (tenant, kind, subject) WHERE released_at IS NULL;
 
 CREATE FUNCTION pipeline.is_held(tenant text, workflow_key text, account_id text, user_reference text) RETURNS boolean
-LANGUAGE sql STABLE AS $$
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
     SELECT EXISTS (
         SELECT FROM pipeline.holds h
         WHERE h.released_at IS NULL AND h.tenant = is_held.tenant AND (
@@ -1409,10 +1522,9 @@ FROM pipeline.workflows w;
 
 -- What shows a face, or is made from one, is of a special category.
 CREATE FUNCTION pipeline.is_biometric(category text, classifier text) RETURNS boolean
-LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
-    SELECT coalesce(category IN ('SELFIE', 'FACEMAP'), false)
-        OR upper(classifier) LIKE ANY (ARRAY['FACE%', 'LIVENESS%', '%SELFIE%'])
-$$;
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN coalesce(category IN ('SELFIE', 'FACEMAP'), false)
+    OR upper(classifier) LIKE ANY (ARRAY['FACE%', 'LIVENESS%', '%SELFIE%']);
 
 -- All that a policy speaks of, by class, with the moments from which it may count. What has lost its workflow, or never
 -- had one, has only the moment at which it came. An image, a body or a report that is gone is not here any more.
@@ -1566,9 +1678,13 @@ CREATE INDEX reports_of_callback ON pipeline.reports (callback_id);
 CREATE INDEX verdicts_of_callback ON pipeline.verdicts (callback_id);
 CREATE INDEX verdicts_of_report ON pipeline.verdicts (report_id);
 
+-- A reason may name the person: whoever keeps the trail reads it, who only asks questions does not. Nor does an auditor read whom
+-- a hold is about.
 CREATE VIEW compliance.erasures AS
-SELECT e.id AS erasure_id, e.tenant, e.scope, e.reason, e.erased_by, e.erased_at, e.rows, t.subjects, t.late_callbacks,
-    d.pending AS elsewhere_pending, d.done AS elsewhere_done, d.parked AS elsewhere_parked, e.unsearched
+SELECT e.id AS erasure_id, e.tenant, e.scope,
+    CASE WHEN pg_has_role('compliance_auditor', 'USAGE') OR pg_has_role('jumio_admin', 'USAGE') THEN e.reason END AS reason,
+    e.erased_by, e.erased_at, e.rows, t.subjects, t.late_callbacks, d.pending AS elsewhere_pending, d.done AS elsewhere_done,
+    d.parked AS elsewhere_parked, e.unsearched
 FROM pipeline.erasures e
 CROSS JOIN LATERAL (
     SELECT count(*) AS subjects, coalesce(sum(hits), 0) AS late_callbacks
@@ -1583,7 +1699,7 @@ COMMENT ON VIEW compliance.erasures IS 'Certificate of one erasure: what was del
 COMMENT ON COLUMN compliance.erasures.erasure_id IS 'Our id of the erasure.';
 COMMENT ON COLUMN compliance.erasures.tenant IS 'Which Jumio customer account of ours.';
 COMMENT ON COLUMN compliance.erasures.scope IS 'What was named: one workflow, an account of Jumio''s, or a user reference.';
-COMMENT ON COLUMN compliance.erasures.reason IS 'Why, in the words of who did it.';
+COMMENT ON COLUMN compliance.erasures.reason IS 'Why, in the words of who did it; empty to analysts and investigators, because a reason may name a person.';
 COMMENT ON COLUMN compliance.erasures.erased_by IS 'The login that did it.';
 COMMENT ON COLUMN compliance.erasures.erased_at IS 'When it was committed here.';
 COMMENT ON COLUMN compliance.erasures.rows IS 'How many rows of which kind were deleted, as a JSON object.';
@@ -1602,21 +1718,24 @@ $$;
 COMMENT ON FUNCTION compliance.erasure_of IS 'Which erasure took a workflow, by its id; empty where none did.';
 
 CREATE VIEW compliance.holds AS
-SELECT id AS hold_id, tenant, kind, subject, reason, placed_by, placed_at, released_at FROM pipeline.holds;
+SELECT id AS hold_id, tenant, kind,
+    CASE WHEN pg_has_role('compliance_analyst', 'USAGE') OR pg_has_role('compliance_investigator', 'USAGE')
+        OR pg_has_role('jumio_admin', 'USAGE') THEN subject END AS subject,
+    CASE WHEN pg_has_role('compliance_auditor', 'USAGE') OR pg_has_role('jumio_admin', 'USAGE') THEN reason END AS reason,
+    placed_by, placed_at, released_at
+FROM pipeline.holds;
 COMMENT ON VIEW compliance.holds IS 'One legal hold: while it stands, nothing of its subject is deleted.';
 COMMENT ON COLUMN compliance.holds.hold_id IS 'Our id of the hold.';
 COMMENT ON COLUMN compliance.holds.tenant IS 'Which Jumio customer account of ours.';
 COMMENT ON COLUMN compliance.holds.kind IS 'What the subject is: workflow, account or user-reference.';
-COMMENT ON COLUMN compliance.holds.subject IS 'Its id or reference.';
-COMMENT ON COLUMN compliance.holds.reason IS 'Why, in the words of who placed it.';
+COMMENT ON COLUMN compliance.holds.subject IS 'Its id or reference; empty to auditors, because it may be a reference of the person.';
+COMMENT ON COLUMN compliance.holds.reason IS 'Why, in the words of who placed it; empty to analysts and investigators, because a reason may name a person.';
 COMMENT ON COLUMN compliance.holds.placed_by IS 'The login that placed it.';
 COMMENT ON COLUMN compliance.holds.placed_at IS 'Since when it stands.';
 COMMENT ON COLUMN compliance.holds.released_at IS 'When it ended; empty while it stands.';
 
 GRANT SELECT ON compliance.erasures TO compliance_auditor;
--- Not whom a hold is about: it may be a reference of the person.
-GRANT SELECT (hold_id, tenant, kind, reason, placed_by, placed_at, released_at) ON compliance.holds
-    TO compliance_auditor;
+GRANT SELECT ON compliance.holds TO compliance_auditor;
 GRANT EXECUTE ON FUNCTION compliance.erasure_of
     TO compliance_analyst, compliance_investigator, compliance_auditor, jumio_admin;
 -- The worker knows who was erased, drops what comes late, and asks Jumio to delete.
@@ -1715,6 +1834,8 @@ CREATE INDEX audit_found ON pipeline.audit USING gin ((details -> 'found') jsonb
 
 -- A hold's row in the trail names no subject, because the trail outlives the person: the timeline reads holds themselves.
 -- Runs as its owner, for the trail: who read what is history too, though not why, because a reason may name a person.
+-- Of the trail only what is linked, because that was committed: a transaction sees its own rows, and what a search found
+-- could be read here and rolled back. And what retention has deleted is not told as kept.
 CREATE FUNCTION compliance.timeline(workflow_key text, only_tenant text DEFAULT NULL, only_family text DEFAULT NULL)
 RETURNS TABLE (at timestamptz, what text, words text, details jsonb, tenant text, family text)
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -1759,9 +1880,12 @@ WITH own_callbacks AS (
                 WHEN 'observe' THEN ', admitted because nobody was refused then'
                 WHEN 'unverified' THEN ', kept to be judged by the first DNS answer'
                 WHEN 'refused' THEN ', which is not Jumio''s'
-                ELSE '' END,
+                ELSE '' END
+            || CASE WHEN octet_length(c.sealed_body) > 0 OR c.bytes = 0 THEN ''
+                ELSE '; its body was kept until retention deleted it' END,
         jsonb_build_object('callback_id', c.id, 'status', c.status, 'source_ip', host(c.client_address),
-            'source_evidence', c.source_evidence, 'bytes', c.bytes, 'sha256', encode(c.sha256, 'hex'), 'state', c.state),
+            'source_evidence', c.source_evidence, 'bytes', c.bytes, 'sha256', encode(c.sha256, 'hex'), 'state', c.state,
+            'kept', octet_length(c.sealed_body) > 0),
         c.tenant, c.family
     FROM own_callbacks c
     UNION ALL
@@ -1775,8 +1899,11 @@ WITH own_callbacks AS (
         'An operator vouched for its source', jsonb_build_object('callback_id', c.id), c.tenant, c.family
     FROM own_callbacks c
     UNION ALL
-    SELECT r.fetched_at, 6, 'report.fetched', 'What Jumio says was fetched and kept: ' || r.bytes || ' bytes, sealed',
-        jsonb_build_object('report_id', r.id, 'callback_id', r.callback_id, 'sha256', encode(r.digest, 'hex')),
+    SELECT r.fetched_at, 6, 'report.fetched',
+        'What Jumio says was fetched' || CASE WHEN octet_length(r.sealed) > 0 THEN ' and kept: ' || r.bytes || ' bytes, sealed'
+            ELSE ': ' || r.bytes || ' bytes, kept until retention deleted them' END,
+        jsonb_build_object('report_id', r.id, 'callback_id', r.callback_id, 'sha256', encode(r.digest, 'hex'),
+            'kept', octet_length(r.sealed) > 0),
         r.tenant, r.family
     FROM own_workflows w
     JOIN pipeline.reports r ON r.workflow_key = w.workflow_key AND r.tenant = w.tenant AND r.family = w.family
@@ -1842,9 +1969,9 @@ WITH own_callbacks AS (
             ELSE ': ' || a.action END || '; why is in the audit trail, row ' || a.number,
         jsonb_build_object('number', a.number, 'who', a.who, 'application', a.application), a.tenant, a.family
     FROM pipeline.audit a
+    JOIN pipeline.audit_links l ON l.number = a.number
     WHERE a.workflow_key = timeline.workflow_key
         AND (only_family IS NULL OR a.family IS NULL OR a.family = only_family)
-        -- By tenant, then key, as its index is.
         AND a.tenant IN (SELECT w.tenant FROM own_workflows w UNION SELECT c.tenant FROM own_callbacks c)
     UNION ALL
     SELECT a.happened_at, 12, a.action,
@@ -1853,6 +1980,7 @@ WITH own_callbacks AS (
     FROM own_workflows w
     JOIN pipeline.audit a ON a.action = 'person.searched'
         AND a.details -> 'found' @> jsonb_build_array(jsonb_build_array(w.tenant, w.family, w.workflow_key))
+    JOIN pipeline.audit_links l ON l.number = a.number
     UNION ALL
     SELECT moment.at, 12, moment.what, moment.words, jsonb_build_object('hold_id', h.id), w.tenant, w.family
     FROM own_workflows w

@@ -135,7 +135,7 @@ UPDATE compliance.identities SET first_name = first_name RETURNING *
 -- 42501
 UPDATE compliance.callbacks SET status = status RETURNING *
 
--- 42501
+-- 55000
 DELETE FROM compliance.verdicts RETURNING *
 
 -- 42501
@@ -188,6 +188,42 @@ CREATE OPERATOR pg_temp.|| (LEFTARG = text, RIGHTARG = text, FUNCTION = pg_temp.
 SET search_path = pg_temp, pipeline, compliance, pg_catalog;
 SELECT * FROM compliance.identities
 
+-- none
+CREATE FUNCTION scratch.same(text, text) RETURNS boolean LANGUAGE sql IMMUTABLE AS 'SELECT true';
+CREATE OPERATOR scratch.= (LEFTARG = text, RIGHTARG = text, FUNCTION = scratch.same);
+SET search_path = scratch, pg_catalog;
+SELECT * FROM compliance.identities; SELECT * FROM compliance.identities WHERE last_name OPERATOR(pg_catalog.<>) '***'
+
+-- none
+CREATE FUNCTION scratch.same(text, text) RETURNS boolean LANGUAGE sql IMMUTABLE AS 'SELECT true';
+CREATE FUNCTION scratch.shown(text, text) RETURNS text LANGUAGE plpgsql AS $$
+BEGIN
+    RAISE NOTICE 'leaked % %', $1, $2;
+    RETURN $1;
+END
+$$;
+CREATE FUNCTION scratch."left"(text, integer) RETURNS text LANGUAGE sql IMMUTABLE AS 'SELECT $1';
+CREATE FUNCTION scratch.upper(text) RETURNS text LANGUAGE sql IMMUTABLE AS 'SELECT $1';
+CREATE FUNCTION scratch.masked(text) RETURNS text LANGUAGE sql IMMUTABLE AS 'SELECT $1';
+CREATE OPERATOR scratch.~ (LEFTARG = text, RIGHTARG = text, FUNCTION = scratch.same);
+CREATE OPERATOR scratch.|| (LEFTARG = text, RIGHTARG = text, FUNCTION = scratch.shown);
+SET search_path = scratch, pipeline, compliance, pg_catalog;
+SELECT * FROM identities; SELECT first_name, date_of_birth, document_number FROM compliance.identities
+
+-- none
+CREATE FUNCTION scratch.later(timestamptz, timestamptz) RETURNS boolean LANGUAGE sql AS 'SELECT true';
+CREATE OPERATOR scratch.<= (LEFTARG = timestamptz, RIGHTARG = timestamptz, FUNCTION = scratch.later);
+SET search_path = scratch, pg_catalog;
+SELECT * FROM compliance.verdicts_as_of(now()); SELECT t FROM compliance.workflows w, compliance.timeline(w.workflow_key) t;
+SELECT * FROM compliance.deliveries, compliance.evidence, compliance.events
+
+-- none
+SELECT * FROM compliance.holds, compliance.erasures
+
+-- none
+SELECT reason, length(reason), subject FROM compliance.holds WHERE reason IS NOT NULL OR reason ~ 'Can';
+SELECT reason || 'x', e::text FROM compliance.erasures e
+
 -- 23514
 CREATE DOMAIN pg_temp.loud AS text CHECK (VALUE = 'no');
 SELECT first_name::pg_temp.loud FROM compliance.identities
@@ -223,7 +259,7 @@ SELECT * FROM compliance.reveal_identity('default', (SELECT min(workflow_key) FR
 SELECT * FROM compliance.find_person('I am curious', born => '1980-01-01', close => true)
 
 -- 42501
-SELECT pipeline.search_person('I am curious', '', NULL, '', true, '', '{}')
+SELECT pipeline.search_person('I am curious', '', NULL, '', true, '', '{}', 1)
 
 -- 42501
 SELECT pipeline.folded_name('x')

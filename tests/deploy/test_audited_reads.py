@@ -22,14 +22,15 @@ def investigator(login: Callable[[str], str]) -> Iterator[Connection]:
 
 def test_the_first_call_notes_the_reason_and_the_second_shows(conn: Connection, investigator: Connection) -> None:
     key = keep(conn, "Anna", "Smith", born="1987-06-05", number="X123")
+    conn.execute(b"UPDATE pipeline.identities SET issuing_state = 'Hamburg'")
 
     [first] = rows(investigator, REVEAL, key, WHY)
     [second] = rows(investigator, REVEAL, key, WHY)
 
     assert [name for name, value in first.items() if value is not None] == ["audit_number", "note"]
     assert "run the same statement again" in first["note"]
-    shown = ("first_name", "last_name", "date_of_birth", "document_number", "note")
-    assert tuple(second[name] for name in shown) == ("Anna", "Smith", "1987-06-05", "X123", None)
+    shown = ("first_name", "last_name", "date_of_birth", "document_number", "issuing_state", "note")
+    assert tuple(second[name] for name in shown) == ("Anna", "Smith", "1987-06-05", "X123", "Hamburg", None)
     assert told(conn, "identity.revealed") == [
         {"who": investigator.info.user, "workflow_key": key, "reason": WHY, "details": {"step": "asked"}},
         {
@@ -83,11 +84,24 @@ def test_a_query_that_fails_on_what_was_shown_is_told_too(conn: Connection, inve
     assert len(told(conn, "identity.revealed")) == 1
 
 
-@pytest.mark.parametrize("reason", [None, "", "   \t\n  ", "because", " b e c a u s e "])
-def test_a_reason_that_says_nothing_is_refused(investigator: Connection, reason: str | None) -> None:
-    for call in (REVEAL, b"SELECT * FROM compliance.find_person(%s, %s)"):
-        with pytest.raises(psycopg.errors.InvalidParameterValue, match="say why"):
-            investigator.execute(call, ["key", reason] if call is REVEAL else [reason, "Smith"])
+NOTHING_SAID = [
+    *(None, "", "   \t\n  ", "because", " b e c a u s e ", " " * 10, "-" * 20, "?!" * 10, "aaaaaaaaaa", "ababababab"),
+    *("\u200b" * 10, "\u00ad" * 10, "\ufeff\u2060\u3000" * 5, "\u0301" * 12, "a\u200bb\u0301" * 9, "\u3164" * 12),
+]
+
+
+@pytest.mark.parametrize("strings", ["on", "off"])  # off: a backslash in a string means something else
+def test_a_reason_that_says_nothing_is_refused(investigator: Connection, strings: str) -> None:
+    investigator.execute(f"SET standard_conforming_strings = {strings}".encode())
+    for reason in NOTHING_SAID:
+        for call in (REVEAL, b"SELECT * FROM compliance.find_person(%s, %s)"):
+            with pytest.raises(psycopg.errors.InvalidParameterValue, match="say why"):
+                investigator.execute(call, ["key", reason] if call is REVEAL else [reason, "Smith"])
+
+
+def test_a_reason_may_be_in_any_script(investigator: Connection) -> None:
+    for reason in ("case 4711 AML", "案件4711:银行询问账户归属", "дело 4711 банк", "υπόθεση 4711"):
+        assert nothing_shown(rows(investigator, REVEAL, "key", reason))
 
 
 @pytest.mark.parametrize("change", ["who", "key", "reason", "time"])
@@ -107,6 +121,14 @@ def test_a_request_is_good_for_what_it_asked_and_no_longer(
     else:
         conn.execute(b"UPDATE pipeline.access_requests SET made_at = made_at - interval '15 minutes'")
         assert nothing_shown(rows(investigator, REVEAL, key, WHY))
+
+
+def test_what_is_on_record_is_flushed_although_a_session_would_not_wait(investigator: Connection) -> None:
+    investigator.execute(b"SET synchronous_commit = off")
+    with investigator.transaction():
+        rows(investigator, REVEAL, "key", WHY)
+        assert investigator.execute(b"SHOW synchronous_commit").fetchone() == ("on",)
+    assert investigator.execute(b"SHOW synchronous_commit").fetchone() == ("off",)
 
 
 def test_a_read_only_transaction_shows_nothing(conn: Connection, investigator: Connection) -> None:
@@ -171,8 +193,11 @@ def test_a_person_is_found_as_exactly_or_closely_as_asked(
     keys = {keep(conn, *person): name for name, person in PEOPLE.items()}
 
     assert nothing_shown(search(investigator, **asked))
+    [counted] = search(investigator, **asked)
     found = search(investigator, **asked)
 
+    assert nothing_shown([counted])
+    assert counted["note"].startswith(f"Found: {len(expected)};" if expected else "Nobody was found.")
     assert {keys[row["workflow_key"]] for row in found if row["workflow_key"]} == expected
     if not expected:
         assert found[0]["note"] == "Nobody was found."
@@ -180,24 +205,54 @@ def test_a_person_is_found_as_exactly_or_closely_as_asked(
 
 def test_a_search_tells_who_was_found_and_nothing_that_was_asked(conn: Connection, investigator: Connection) -> None:
     key = keep(conn, *PEOPLE["anna"])
-    with investigator.transaction():
-        search(investigator, name="Anna María Smith-Jónes", born="1987-06-05")
+    for _ in range(2):
+        with investigator.transaction():
+            search(investigator, name="Anna María Smith-Jónes", born="1987-06-05")
     keep(conn, *PEOPLE["anna"])  # whom the audit row does not name is not shown
     with investigator.transaction(force_rollback=True):
         [shown] = search(investigator, name="Anna María Smith-Jónes", born="1987-06-05")
 
     assert (shown["workflow_key"], shown["last_name"]) == (key, "Smith-Jónes")
-    [row] = told(conn, "person.searched")
-    assert row["details"] == {
-        "step": "asked",
-        "close": False,
-        "by": ["name", "born"],
-        "found": [["default", "kyx", key]],
-    }
+    asked, found = (row["details"] for row in told(conn, "person.searched"))
+    assert asked == {"step": "asked", "close": False, "by": ["name", "born"]}
+    assert (found["step"], found["found"]) == ("searched", [["default", "kyx", key]])
     trail = str(conn.execute(b"SELECT a, u FROM pipeline.audit a, pipeline.access_requests u").fetchall())
     assert not any(word in trail for word in ("Anna", "anna", "Smith", "smith", "1987-06-05", "19870605"))
     # Digests, ids and fractions of seconds hold any four digits once in a few hundred runs.
     assert "1987" not in re.sub(r"[0-9a-f-]{8,}|\.\d+", "", trail)
+
+
+HITS = b"""
+    SELECT sum(seq_tup_read + idx_tup_fetch) FROM pg_stat_xact_all_tables
+    WHERE schemaname = 'pipeline' AND relname = %s"""
+TOLD = b"""
+    SELECT w.workflow_key FROM compliance.workflows w CROSS JOIN LATERAL compliance.timeline(w.workflow_key) t
+    WHERE t.what = 'person.searched'"""
+
+
+def test_a_search_that_is_rolled_back_was_asked_for_on_record_and_shows_nobody(
+    conn: Connection, investigator: Connection
+) -> None:
+    key = keep(conn, *PEOPLE["anna"])
+    asked = {"born": "1987-06-05"}
+    with investigator.transaction(force_rollback=True):
+        search(investigator, **asked)
+
+        assert [one(investigator, HITS, table) for table in (["identities"], ["workflows"])] == [0, 0]
+        assert investigator.execute(TOLD).fetchall() == []
+    assert told(conn, "person.searched") == []
+
+    search(investigator, **asked)
+    with investigator.transaction(force_rollback=True):
+        before = one(investigator, HITS, ["identities"])
+        assert nothing_shown(search(investigator, **asked))
+        assert one(investigator, HITS, ["identities"]) > before
+        assert investigator.execute(TOLD).fetchall() == []
+    assert [row["details"]["step"] for row in told(conn, "person.searched")] == ["asked"]
+
+    search(investigator, **asked)
+    conn.execute(b"SELECT pipeline.seal_audit()")
+    assert investigator.execute(TOLD).fetchall() == [(key,)]
 
 
 def test_a_search_needs_something_to_search_for(investigator: Connection) -> None:
@@ -216,6 +271,11 @@ def search(conn: Connection, **asked: Any) -> list[dict[str, Any]]:
 def rows(conn: Connection, statement: bytes, *values: object) -> list[dict[str, Any]]:
     with conn.cursor(row_factory=dict_row) as cursor:
         return cursor.execute(statement, values).fetchall()
+
+
+def one(conn: Connection, statement: bytes, values: list[object]) -> int:
+    [(found,)] = conn.execute(statement, values).fetchall()
+    return int(found)
 
 
 def nothing_shown(found: list[dict[str, Any]]) -> bool:

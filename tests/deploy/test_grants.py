@@ -7,11 +7,16 @@ import psycopg
 import pytest
 from psycopg import Connection
 
-# a: insert, r: select, w: update, d: delete, X: execute; with columns in brackets where it is not the whole.
+# a: insert, r: select, w: update, d: delete, X: execute, U: use of a schema; with columns in brackets where it is not
+# the whole.
 MASKED = {"compliance_analyst": "r", "compliance_investigator": "r", "jumio_admin": "r"}
 CALLED_BY_MASKED = {"compliance_analyst": "X", "compliance_investigator": "X", "jumio_admin": "X"}
+PROCESSES = ("jumio_receiver", "jumio_relay", "jumio_worker", "jumio_feed", "jumio_admin")
 TRAIL = {"compliance_auditor": "r", "jumio_admin": "r"}
 GRANTS: dict[str, dict[str, str]] = {
+    "schema compliance": dict.fromkeys((*MASKED, "compliance_auditor"), "U"),
+    "schema pipeline": dict.fromkeys(PROCESSES, "U") | {"compliance_auditor": "U"},
+    "pipeline.audit_number_seq": {},
     "compliance.audit_trail": TRAIL,
     "compliance.callbacks": MASKED,
     "compliance.checks": MASKED,
@@ -21,8 +26,7 @@ GRANTS: dict[str, dict[str, str]] = {
     "compliance.events": MASKED,
     "compliance.evidence": MASKED,
     "compliance.find_person()": {"compliance_investigator": "X"},
-    "compliance.holds": MASKED
-    | {"compliance_auditor": "r(hold_id kind placed_at placed_by reason released_at tenant)"},
+    "compliance.holds": MASKED | {"compliance_auditor": "r"},
     "compliance.identities": MASKED,
     "compliance.images": MASKED,
     "compliance.open_images()": {"compliance_investigator": "X"},
@@ -33,6 +37,7 @@ GRANTS: dict[str, dict[str, str]] = {
     "compliance.verdicts_as_of()": CALLED_BY_MASKED,
     "compliance.workflows": MASKED,
     "pipeline.access_requests": {},
+    "pipeline.acts_as()": {},
     "pipeline.append_audit()": {"jumio_worker": "X", "jumio_admin": "X"},
     "pipeline.asked_digest()": {},
     "pipeline.audit": TRAIL,
@@ -46,7 +51,8 @@ GRANTS: dict[str, dict[str, str]] = {
         "jumio_relay": "r(claimed_until client_address id last_error leased_until next_attempt_at received_at "
         "source_evidence state) w(finished_at last_error leased_until next_attempt_at source_evidence state) d",
         "jumio_worker": "r w",
-        "jumio_admin": "r w d",
+        "jumio_admin": "r w(claimed_until finished_at forgiven last_error leased_until next_attempt_at requeued_at "
+        "sealed_body sealed_head source_evidence state) d",
     },
     "pipeline.change_login()": {},
     "pipeline.checks": {"jumio_worker": "a r", "jumio_admin": "r d"},
@@ -90,7 +96,8 @@ GRANTS: dict[str, dict[str, str]] = {
         "jumio_receiver": "r(next_attempt_at state)",
         "jumio_relay": "r(claimed_until id leased_until next_attempt_at state) w(leased_until)",
         "jumio_worker": "a r w",
-        "jumio_admin": "r w d",
+        "jumio_admin": "r w(blob_key claimed_until finished_at forgiven key_id last_error leased_until "
+        "next_attempt_at requeued_at sha256 state store stored_at) d",
     },
     "pipeline.is_biometric()": {"jumio_admin": "X"},
     "pipeline.is_erased()": {"jumio_worker": "X"},
@@ -111,13 +118,16 @@ GRANTS: dict[str, dict[str, str]] = {
     },
     "pipeline.refuse_change()": {},
     "pipeline.refuse_erased()": {},
+    "pipeline.refuse_forgetting()": {},
+    "pipeline.refuse_losing()": {},
     "pipeline.refuse_rewriting()": {},
     "pipeline.relationship_ends": {"jumio_admin": "a r w d"},
-    "pipeline.reports": {"jumio_worker": "a r(digest id)", "jumio_admin": "r w d"},
+    "pipeline.reports": {"jumio_worker": "a r(digest id)", "jumio_admin": "r w(sealed) d"},
     "pipeline.require_reason()": {},
     "pipeline.retired_secrets": {"jumio_relay": "r(expires_at) d", "jumio_worker": "r", "jumio_admin": "a r w d"},
     "pipeline.retained": {"jumio_admin": "r"},
     "pipeline.seal_audit()": {"jumio_relay": "X", "jumio_admin": "X"},
+    "pipeline.says_why()": {},
     "pipeline.search_person()": {},
     "pipeline.source_addresses": {"jumio_receiver": "a r w d", "jumio_relay": "r", "jumio_admin": "r d"},
     "pipeline.source_lookups": {"jumio_receiver": "a r w", "jumio_admin": "r d"},
@@ -129,12 +139,12 @@ GRANTS: dict[str, dict[str, str]] = {
         "jumio_admin": "a r w d",
     },
     "pipeline.take_identities()": {"jumio_worker": "X"},
-    "pipeline.tokens": {"jumio_worker": "a r w", "jumio_admin": "r w d"},
+    "pipeline.tokens": {"jumio_worker": "a r w", "jumio_admin": "r w(sealed_token) d"},
     "pipeline.tombstone()": {"jumio_admin": "X"},
     "pipeline.tombstones": {"jumio_admin": "a r"},
     "pipeline.verdicts": {"jumio_worker": "a r", "jumio_admin": "r d"},
     "pipeline.wants()": {"jumio_worker": "X", "jumio_admin": "X"},
-    "pipeline.workflows": {"jumio_worker": "a r w", "jumio_admin": "r w d"},
+    "pipeline.workflows": {"jumio_worker": "a r w", "jumio_admin": "r w(last_sequence) d"},
 }
 IN_THE_CATALOG = b"""
 WITH object AS (
@@ -142,6 +152,13 @@ WITH object AS (
         coalesce(c.relacl, acldefault('r', c.relowner)) AS acl
     FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
     WHERE n.nspname IN ('pipeline', 'compliance') AND c.relkind IN ('r', 'p', 'v', 'm', 'f')
+    UNION ALL
+    SELECT c.oid, n.nspname || '.' || c.relname, c.relowner, coalesce(c.relacl, acldefault('s', c.relowner))
+    FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+    WHERE n.nspname IN ('pipeline', 'compliance') AND c.relkind = 'S'
+    UNION ALL
+    SELECT n.oid, 'schema ' || n.nspname, n.nspowner, coalesce(n.nspacl, acldefault('n', n.nspowner))
+    FROM pg_namespace n WHERE n.nspname IN ('pipeline', 'compliance')
     UNION ALL
     SELECT p.oid, n.nspname || '.' || p.proname || '()', p.proowner, coalesce(p.proacl, acldefault('f', p.proowner))
     FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
@@ -157,7 +174,7 @@ SELECT name, CASE WHEN grantee = 0 THEN 'PUBLIC' ELSE grantee::regrole::text END
     string_agg(part, ' ' ORDER BY part)
 FROM object LEFT JOIN granted USING (id) GROUP BY 1, 2, 3
 """
-LETTERS = {"INSERT": "a", "SELECT": "r", "UPDATE": "w", "DELETE": "d", "EXECUTE": "X"}
+LETTERS = {"INSERT": "a", "SELECT": "r", "UPDATE": "w", "DELETE": "d", "EXECUTE": "X", "USAGE": "U"}
 
 REFUSED = [
     ("jumio_receiver", "SELECT sealed_body FROM pipeline.callbacks"),
@@ -186,6 +203,9 @@ REFUSED = [
     ("jumio_worker", "SELECT pipeline.seal_audit()"),
     ("jumio_worker", "SELECT * FROM compliance.reveal_identity('t', 'k', 'a reason that is long enough')"),
     ("jumio_admin", "SELECT first_name FROM pipeline.identities"),
+    ("jumio_admin", "UPDATE pipeline.workflows SET outcome = 'passed'"),
+    ("jumio_admin", "UPDATE pipeline.callbacks SET sha256 = sha256('')"),
+    ("jumio_admin", "UPDATE pipeline.reports SET digest = sha256('')"),
     ("jumio_admin", "SELECT name_folded FROM pipeline.identities"),
     ("jumio_admin", "INSERT INTO pipeline.audit (who, action, details) VALUES ('x', 'role.changed', '{}')"),
     ("jumio_admin", "UPDATE pipeline.audit SET who = 'x'"),
@@ -213,6 +233,8 @@ ALLOWED = [
     ("jumio_worker", "SELECT pipeline.append_audit('image.read', 't', NULL, 'k', 'because', NULL)"),
     ("jumio_admin", "SELECT pipeline.append_audit('hold.placed', 't', NULL, 'k', 'because', NULL)"),
     ("jumio_admin", "DELETE FROM pipeline.identities WHERE report_id IS NULL"),
+    ("jumio_admin", "UPDATE pipeline.reports SET sealed = ''; UPDATE pipeline.tokens SET sealed_token = ''"),
+    ("jumio_admin", "UPDATE pipeline.callbacks SET sealed_body = ''; SELECT FROM pipeline.workflows FOR UPDATE"),
     ("compliance_analyst", "SELECT * FROM compliance.identities, compliance.workflows, compliance.events"),
     ("compliance_investigator", "SELECT * FROM compliance.reveal_identity('t', 'k', 'a reason that is long enough')"),
     ("compliance_auditor", "SELECT * FROM compliance.audit_trail"),
@@ -229,7 +251,7 @@ def test_every_grant_is_in_the_table_and_every_object_has_a_line(conn: Connectio
             )
 
     in_order = {
-        name: {role: " ".join(sorted(held, key=lambda one: "arwdX".index(one[0]))) for role, held in granted.items()}
+        name: {role: " ".join(sorted(held, key=lambda one: "arwdXU".index(one[0]))) for role, held in granted.items()}
         for name, granted in found.items()
     }
     assert in_order == GRANTS

@@ -41,6 +41,19 @@ def analyst(conn: Connection, login: Callable[[str], str]) -> Iterator[Connectio
         keep(conn, FIRST, LAST, BORN, NUMBER)
     conn.execute(b"CREATE STATISTICS pipeline.planted ON first_name, document_number FROM pipeline.identities")
     conn.execute(b"ANALYZE pipeline.identities")
+    telling = f"a reason that names {FIRST} {LAST}"
+    conn.execute(
+        b"INSERT INTO pipeline.holds (id, tenant, kind, subject, reason)"
+        b" VALUES (gen_random_uuid(), 'default', 'account', 'a', %s)",
+        [telling],
+    )
+    conn.execute(
+        b"INSERT INTO pipeline.erasures (id, tenant, scope, reason, rows)"
+        b" VALUES (gen_random_uuid(), 'default', 'account', %s, '{}')",
+        [telling],
+    )
+    # As a notebook's, or as `public` is for everybody on Postgres 14.
+    conn.execute(b"CREATE SCHEMA scratch; GRANT USAGE, CREATE ON SCHEMA scratch TO compliance_analyst")
     asked = b"SELECT * FROM compliance.find_person(%s, %s)"
     with (
         psycopg.connect(login("compliance_investigator")) as investigator,
@@ -49,7 +62,7 @@ def analyst(conn: Connection, login: Callable[[str], str]) -> Iterator[Connectio
     ):
         cursor.execute(asked, [WHY, f"{FIRST} {LAST}"])
         yield connection
-    conn.execute(b"DROP STATISTICS pipeline.planted")
+    conn.execute(b"DROP STATISTICS pipeline.planted; DROP SCHEMA scratch")
 
 
 def test_no_attempt_shows_anything_of_anyone(analyst: Connection) -> None:
@@ -60,7 +73,18 @@ def test_no_attempt_shows_anything_of_anyone(analyst: Connection) -> None:
             wrong.append((statement, sqlstate, seen))
 
     assert wrong == []
-    assert len(ATTEMPTS) > 110
+    assert len(ATTEMPTS) > 115
+
+
+def test_an_auditor_reads_reasons_and_not_whom_a_hold_is_about(conn: Connection, analyst: Connection) -> None:
+    def read(reader: Connection) -> list[tuple[bool, bool]]:
+        shown = b"SELECT reason IS NOT NULL, subject IS NOT NULL FROM compliance.holds"
+        return reader.execute(shown + b" UNION ALL SELECT reason IS NOT NULL, NULL FROM compliance.erasures").fetchall()
+
+    assert read(analyst) == [(False, True), (False, None)]
+    with conn.transaction(force_rollback=True):
+        conn.execute(b"SET LOCAL ROLE compliance_auditor")
+        assert read(conn) == [(True, False), (True, None)]
 
 
 def test_no_relation_of_the_database_shows_anything_of_anyone(analyst: Connection) -> None:
@@ -95,6 +119,17 @@ def test_an_attempt_that_got_through_would_be_seen(conn: Connection) -> None:
         *("SELECT first_name::integer FROM pipeline.identities", "TABLE pipeline.identities"),
     ):
         assert planted_in(attempt(conn, statement)[0]), statement
+
+
+UNBOUND = b"""
+    SELECT p.oid::regprocedure::text FROM pg_proc p
+    WHERE pronamespace::regnamespace::text IN ('pipeline', 'compliance') AND prorettype <> 'trigger'::regtype
+        AND prosqlbody IS NULL AND NOT coalesce(array_to_string(proconfig, ',') LIKE '%search_path=%', false)
+        AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.objid = p.oid AND d.deptype = 'e')"""
+
+
+def test_no_function_means_what_the_search_path_of_its_caller_makes_of_it(conn: Connection) -> None:
+    assert conn.execute(UNBOUND).fetchall() == []
 
 
 def test_a_plan_is_the_same_for_a_right_and_a_wrong_guess(analyst: Connection) -> None:

@@ -70,6 +70,35 @@ def test_a_login_is_made_rotated_and_disabled(conn: Connection, database_url: st
     ]
 
 
+def test_who_acts_as_a_role_through_a_group_is_listed_and_who_only_hands_it_on_is_not(
+    conn: Connection, name: str
+) -> None:
+    """A migrator that is no superuser may grant every role that it made, and acts as none of them (Postgres 16)."""
+    group, giver = f"{name}-team", f"{name}-giver"
+    names = (("name", name), ("group", group), ("giver", giver))
+    quoted = {key: conn.execute("SELECT quote_ident(%s)", [value]).fetchall()[0][0] for key, value in names}
+    try:
+        conn.execute(
+            "CREATE ROLE {group} IN ROLE compliance_investigator; CREATE ROLE {name} LOGIN IN ROLE {group};"
+            " CREATE ROLE {giver} LOGIN".format(**quoted).encode()
+        )
+        if conn.info.server_version >= 160000:
+            only = "WITH ADMIN TRUE, INHERIT FALSE, SET FALSE"
+            conn.execute("GRANT compliance_investigator TO {giver} {only}".format(only=only, **quoted).encode())
+
+        listed = [line.split()[:3] for line in roles("list").output.splitlines()]
+
+        assert [name, "compliance_investigator", "yes"] in listed
+        assert not {group, giver} & {line[0] for line in listed if line}
+        assert "no login of ours is called" in roles("disable", giver).output
+        assert roles("disable", name).exit_code == 0
+        assert [name, "compliance_investigator", "no"] in [
+            line.split()[:3] for line in roles("list").output.splitlines()
+        ]
+    finally:
+        conn.execute("DROP ROLE IF EXISTS {name}, {giver}, {group}".format(**quoted).encode())
+
+
 def test_a_server_that_logs_every_statement_with_its_parameters_logs_no_password(
     conn: Connection, database_url: str, name: str
 ) -> None:

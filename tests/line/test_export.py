@@ -90,6 +90,7 @@ def test_everything_is_in_it_as_it_was(hand: Hand, person: Execution, bundle: Pa
     types = {loaded(files, name)["type"] for name in names if re.match(r"events/\d", name)}
     assert {"kyc.workflow.decided.v1", "kyc.workflow.changed.v1", "kyc.workflow.images-stored.v1"} == types
     assert any(row["first_name"] == ATTACK for row in loaded(files, "identities.json"))
+    hand.conn.execute("SELECT pipeline.seal_audit()")
     told = [row[0] for row in hand.conn.execute("SELECT words FROM compliance.timeline(%s)", [person.key]).fetchall()]
     lines = [line.split("Z  ", 1)[1] for line in files["timeline.txt"].decode().splitlines()]
     [since] = [words for words in told if words not in lines]

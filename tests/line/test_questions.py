@@ -95,6 +95,45 @@ def test_what_changed_afterwards_is_told_and_how_it_was_resolved(hand: Hand, sim
     assert changed["is_now"] == execution.expectation.outcome
 
 
+def test_an_approval_stays_on_its_day_and_a_withdrawn_one_is_told(hand: Hand, simulator: Simulator, asked: Ask) -> None:
+    [execution] = work(hand, simulator, "passed")
+    hand.conn.execute("ALTER TABLE pipeline.verdicts DISABLE TRIGGER USER")
+    hand.conn.execute("UPDATE pipeline.verdicts SET recorded_at = '2026-03-01 12:00Z'")
+    hand.conn.execute("ALTER TABLE pipeline.verdicts ENABLE TRIGGER USER")
+    march = ("--set=until=2026-03-08", "--set=days=7")
+    [before] = asked("approvals_by_day_and_country", *march)
+    execution.correct()
+    hand.receive(callback(execution, sent_at=NOW + timedelta(days=1)))
+    hand.run_until_idle()
+
+    [row] = asked("approvals_by_day_and_country", *march)
+
+    assert asked("approvals_by_day_and_country") == []
+    assert (before["day"], before["approved"], before["withdrawn_since"]) == ("2026-03-01", "1", "0")
+    assert (row["day"], row["approved"], row["withdrawn_since"]) == ("2026-03-01", "1", "1")
+
+
+def test_the_same_reason_twice_is_one_rejection_and_a_namesake_of_another_tenant_no_approval(
+    hand: Hand, simulator: Simulator, asked: Ask
+) -> None:
+    [rejected] = work(hand, simulator, "rejected.digital_copy")
+    hand.conn.execute("UPDATE pipeline.workflows SET reject_reasons = reject_reasons || reject_reasons")
+    work(hand, simulator, "token_expired.older")
+    hand.conn.execute(
+        "INSERT INTO pipeline.workflows (tenant, family, workflow_key, status, user_reference, outcome,"
+        " verdict_version, decided_at)"
+        " SELECT 'other', 'kyx', 'KEY', 'PROCESSED', user_reference, 'passed', 1, now() + interval '1 s'"
+        " FROM pipeline.workflows WHERE outcome = 'expired'"
+    )
+
+    [reason] = asked("rejections_by_reason")
+    [expired] = asked("expired_journeys")
+
+    assert (reason["rejected"], reason["percent"]) == ("1", "100.0")
+    assert (expired["expired"], expired["approved_since"]) == ("1", "0")
+    assert rejected.expectation.outcome == "rejected"
+
+
 def test_a_discrepancy_that_was_resolved_is_told_beside_what_was_noted(
     hand: Hand, simulator: Simulator, asked: Ask
 ) -> None:

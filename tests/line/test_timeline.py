@@ -54,6 +54,15 @@ def test_a_correction_is_told_from_the_door_to_the_subscriber(
     assert f"Event 1 was delivered to {host}, which answered 204" in words
     assert "Event 1 was delivered to the stream" in words
     assert SECRET_PATH not in str(told)
+    kept = "SELECT count(*) FILTER (WHERE report_kept AND callback_body_kept), count(*) FROM compliance.evidence"
+    assert hand.conn.execute(kept).fetchone() == (2, 2)
+
+    hand.conn.execute("UPDATE pipeline.reports SET sealed = ''; UPDATE pipeline.callbacks SET sealed_body = ''")
+
+    assert hand.conn.execute(kept).fetchone() == (0, 2)
+    left = [row["words"] for row in timeline(hand.conn, execution.key) if not row["details"].get("kept", True)]
+    assert len(left) == 4
+    assert all(line.endswith("kept until retention deleted it" if "Callback" in line else "them") for line in left)
 
 
 def test_what_did_not_go_well_is_told_with_its_reason(hand: Hand, simulator: Simulator) -> None:
@@ -81,6 +90,9 @@ def test_who_read_is_told_and_why_is_not(conn: Connection) -> None:
         "SELECT pipeline.append_audit('identity.revealed', 'default', NULL, 'KEY', 'about PLANTED-NAME-8128', '{}')"
     )
     conn.execute("SELECT pipeline.append_audit('hold.placed', 'other', NULL, 'KEY', 'another tenant''s', '{}')")
+    # What is not sealed yet may not be committed either.
+    assert timeline(conn, "KEY") == []
+    conn.execute("SELECT pipeline.seal_audit()")
 
     [told] = timeline(conn, "KEY")
 
@@ -164,6 +176,7 @@ def test_searches_that_found_it_and_holds_on_its_person_are_told(conn: Connectio
     place(conn, Subject("default", "account", "ACCOUNT"), reason="case 4711")
     place(conn, Subject("default", "user-reference", "ANOTHER"), reason="case 4712")
     release(conn, Subject("default", "account", "ACCOUNT"), reason="case 4711 is closed")
+    conn.execute("SELECT pipeline.seal_audit()")
 
     told = timeline(conn, "KEY")
 

@@ -25,7 +25,7 @@ PINNED: dict[str, dict[str, str]] = {
         **KEY,
         "version": "integer", "outcome": "text", "label": "text", "risk_score": "numeric", "reasons": "jsonb",
         "valid_from": STAMP, "recorded_at": STAMP, "callback_id": "uuid",
-        "rests_on": "text",
+        "rests_on": "text", "country": "text",
     },
     "checks": {
         **KEY,
@@ -54,7 +54,7 @@ PINNED: dict[str, dict[str, str]] = {
         "callback_id": "uuid", "status": "text", "received_at": STAMP,
         "sent_at": STAMP, "source_ip": "inet", "source_evidence": "jsonb", "state": "text",
         "reason": "text", "attempts": "integer", "bytes": "integer", "sha256": "text",
-        "settled_at": STAMP,
+        "settled_at": STAMP, "body_kept": "boolean",
     },
     "events": {
         **KEY,
@@ -74,13 +74,50 @@ PINNED: dict[str, dict[str, str]] = {
         "report_fetched_at": STAMP, "report_bytes": "integer", "report_sha256": "text",
         "callback_id": "uuid", "callback_status": "text", "callback_received_at": STAMP,
         "callback_sent_at": STAMP, "callback_sha256": "text", "source_ip": "inet",
-        "source_rule": "text", "source_name": "text",
+        "source_rule": "text", "source_name": "text", "report_kept": "boolean", "callback_body_kept": "boolean",
+    },
+    "audit_trail": {
+        **KEY,
+        "number": "bigint", "happened_at": STAMP, "who": "text", "application": "text", "client_address": "inet",
+        "action": "text", "reason": "text", "details": "jsonb", "position": "bigint", "sealed_at": STAMP,
+        "link": "text",
+    },
+    "erasures": {
+        "erasure_id": "uuid", "tenant": "text", "scope": "text", "reason": "text", "erased_by": "text",
+        "erased_at": STAMP, "rows": "jsonb", "subjects": "bigint", "late_callbacks": "bigint",
+        "elsewhere_pending": "bigint", "elsewhere_done": "bigint", "elsewhere_parked": "bigint",
+        "unsearched": "integer",
+    },
+    "holds": {
+        "hold_id": "uuid", "tenant": "text", "kind": "text", "subject": "text", "reason": "text", "placed_by": "text",
+        "placed_at": STAMP, "released_at": STAMP,
     },
 }  # fmt: skip
 VERDICT = (
     "tenant text, family text, workflow_key text, version integer, outcome text, label text, risk_score numeric,"
     " reasons jsonb, valid_from timestamp with time zone, recorded_at timestamp with time zone, callback_id uuid,"
     " rests_on text"
+)
+IDENTITY = (
+    "family text, document_type text, document_subtype text, issuing_country text, first_name text, last_name text,"
+    " date_of_birth text, document_number text, issuing_date text, expiry_date text, audit_number bigint, note text,"
+    " issuing_state text"
+)
+PERSON = (
+    "reason text, name text DEFAULT NULL::text, born date DEFAULT NULL::date, number text DEFAULT NULL::text,"
+    " close boolean DEFAULT false, only_tenant text DEFAULT NULL::text"
+)
+FOUND = (
+    "tenant text, family text, workflow_key text, document_type text, issuing_country text, first_name text,"
+    " last_name text, date_of_birth text, document_number text, score real, audit_number bigint, note text"
+)
+IMAGES = (
+    "tenant text, workflow_key text, reason text, credential_id text DEFAULT NULL::text,"
+    " classifier text DEFAULT NULL::text"
+)
+OPENED = (
+    "image_id uuid, credential text, part text, media_type text, sha256 bytea, store text, blob_key text, sealed bytea,"
+    " audit_number bigint, note text"
 )
 SIGNATURES = {
     "timeline": (
@@ -91,6 +128,10 @@ SIGNATURES = {
         f"true_at {STAMP}, known_at {STAMP} DEFAULT 'infinity'::{STAMP}",
         f"TABLE({VERDICT})",
     ),
+    "erasure_of": ("tenant text, workflow_key text", "uuid"),
+    "reveal_identity": ("tenant text, workflow_key text, reason text", f"TABLE({IDENTITY})"),
+    "find_person": (PERSON, f"TABLE({FOUND})"),
+    "open_images": (IMAGES, f"TABLE({OPENED})"),
 }
 
 
@@ -106,6 +147,15 @@ def test_a_function_keeps_its_signature(conn: Connection, function: str) -> None
     there = {row[0]: (row[1], row[2]) for row in conn.execute(query("catalog", "interface_functions"))}
 
     assert there[function] == SIGNATURES[function]
+
+
+def test_all_that_is_there_is_pinned(conn: Connection) -> None:
+    """Every view, column and function: what is new is held on to from its first day."""
+    columns = {(row[0], row[1]) for row in conn.execute(query("catalog", "interface_columns"))}
+    functions = {row[0] for row in conn.execute(query("catalog", "interface_functions"))}
+
+    assert columns == {(view, name) for view, names in PINNED.items() for name in names}
+    assert functions == set(SIGNATURES)
 
 
 @pytest.mark.parametrize("kind", ["views", "columns", "functions"])

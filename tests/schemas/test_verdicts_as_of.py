@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
 
+import psycopg
 import pytest
 from psycopg import Connection
 
@@ -75,6 +76,24 @@ def test_every_column_is_that_of_the_verdicts(conn: Connection) -> None:
     [verdict] = conn.execute(f"SELECT {', '.join(names)} FROM compliance.verdicts".encode())
 
     assert cursor.fetchall() == [verdict]
+
+
+def test_no_version_goes_without_its_workflow_and_no_check_without_its_report(conn: Connection) -> None:
+    """Not even by the login that erases: then both go."""
+    tell(conn, (1, "passed", 2, 2), (2, "rejected", 10, 10))
+    conn.execute(
+        "INSERT INTO pipeline.checks (report_id, position, capability, credential_ids, outcome)"
+        " SELECT id, 0, 'liveness', '{}', 'passed' FROM pipeline.reports"
+    )
+    for table, why in (("verdicts", "a verdict goes only with its workflow"), ("checks", "goes only with its report")):
+        with pytest.raises(psycopg.errors.RestrictViolation, match=why):
+            conn.execute(f"SET LOCAL ROLE jumio_admin; DELETE FROM pipeline.{table}".encode())
+
+    assert as_of(conn, 20) == ["rejected"]
+    with conn.transaction():
+        conn.execute("SET LOCAL ROLE jumio_admin")
+        conn.execute("DELETE FROM pipeline.verdicts; DELETE FROM pipeline.reports; DELETE FROM pipeline.workflows")
+    assert as_of(conn, 20) == []
 
 
 def test_one_workflow_is_read_from_its_index(conn: Connection) -> None:
