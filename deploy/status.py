@@ -111,7 +111,7 @@ def _spool_trouble(spools: Sequence[Status]) -> Iterator[str]:
     for spool in spools:
         if spool["damaged_files"]:
             yield (
-                f"{spool['damaged_files']} files of damaged lines in the spool of {spool['process']}; "
+                f"{spool['damaged_files']} files in the spool of {spool['process']} hold what cannot be drained; "
                 "the runbook says what to do (Spool)"
             )
         if spool["age_seconds"] > SPOOLED_SECONDS:
