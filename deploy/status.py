@@ -34,6 +34,7 @@ def read_status(conn: Connection) -> Status:
         "work": work,
         "parked": _rows(conn, "parked_reasons"),
         "aside": {row.pop("state"): row for row in _rows(conn, "aside")},
+        "refused_too_early": _rows(conn, "refused_too_early"),
         "processes": processes,
         "spools": _rows(conn, "spools"),
         "allowlist": _rows(conn, "allowlist_age"),
@@ -78,9 +79,21 @@ def find_trouble(status: Status) -> list[str]:
         for breaker in status["breakers"]
     ]
     trouble += _subscription_trouble(status["held"])
-    if "unverified" in status["aside"]:
-        trouble.append("callbacks wait for a first DNS answer; check DNS_SERVERS")
+    trouble += _source_trouble(status)
     return trouble
+
+
+def _source_trouble(status: Status) -> Iterator[str]:
+    if "unverified" in status["aside"]:
+        yield (
+            "callbacks wait for DNS answers, of every name if strangers sent them; check DNS_SERVERS, and which source "
+            "name has none"
+        )
+    for row in status["refused_too_early"]:
+        yield (
+            f"{row['rows']} callbacks from {row['address']} were refused, which DNS gives for {row['name']}; "
+            f"run: jumio-pipeline requeue --refused --from {row['address']}"
+        )
 
 
 def _subscription_trouble(held: Sequence[Status]) -> Iterator[str]:
