@@ -87,3 +87,7 @@ FROM pipeline.source_lookups ORDER BY name, record_type;
 -- Settings without which a commit is not a promise.
 SELECT name, setting FROM pg_settings
 WHERE name IN ('fsync', 'full_page_writes', 'synchronous_commit', 'default_transaction_read_only');
+
+-- name: backend
+-- Which process of Postgres' this is.
+SELECT pg_backend_pid();
