@@ -54,12 +54,13 @@ class Spool:
         self._writer.add_done_callback(_log_end)
 
     async def close(self) -> None:
-        """Stop after what is being written, and leave no empty file behind."""
+        """Stop after what is being written, and leave no empty file behind, unless the disk hangs."""
+        seconds = 0 if self._hangs else 1
         if self._writer is not None:
             self._writer.cancel()
             await asyncio.wait((self._writer,), timeout=1)
         with contextlib.suppress(OSError):
-            async with asyncio.timeout(1):
+            async with asyncio.timeout(seconds):
                 await self.retire()
         self._disk.close()
 
