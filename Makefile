@@ -33,11 +33,11 @@ planted-defects: setup ## plant each known defect in a copy of the project, and 
 	@$(BIN)/python -m tests.planted $(if $(ONLY),--only "$(ONLY)")
 
 door-proof: setup ## every case of the door's catalogue, directly and behind nginx and haproxy, the slow ones too
-	@for name in nginx haproxy; do PATH="$$PATH:/usr/sbin:/usr/local/sbin" command -v $$name >/dev/null || \
-		{ echo "$$name is needed: apt-get install nginx-light haproxy"; exit 1; }; done
+	@for name in nginx haproxy pgbouncer; do PATH="$$PATH:/usr/sbin:/usr/local/sbin" command -v $$name >/dev/null || \
+		{ echo "$$name is needed: apt-get install nginx-light haproxy pgbouncer"; exit 1; }; done
 	@DOOR_PROOF=long SPOOF_CASES=100000 $(BIN)/python -m pytest -p no:cacheprovider -o timeout=600 \
 		tests/receiver/catalogue tests/receiver/test_spoofing.py tests/receiver/test_namespace.py \
-		tests/receiver/test_rolling_restart.py
+		tests/receiver/test_rolling_restart.py tests/receiver/test_pooler.py
 
 fuzz: setup ## random and mutated requests for SECONDS (SEED repeats them)
 	@$(BIN)/python -m tests.fuzz --seconds $(or $(SECONDS),60) $(if $(SEED),--seed $(SEED)) $(if $(ONLY),--only $(ONLY))

@@ -33,6 +33,7 @@ def read_status(conn: Connection) -> Status:
         "work": work,
         "parked": _rows(conn, "parked_reasons"),
         "aside": {row.pop("state"): row for row in _rows(conn, "aside")},
+        "refused_too_early": _rows(conn, "refused_too_early"),
         "processes": processes,
         "spools": _rows(conn, "spools"),
         "allowlist": _rows(conn, "allowlist_age"),
@@ -91,7 +92,7 @@ def _spool_trouble(spools: Sequence[Status]) -> Iterator[str]:
     for spool in spools:
         if spool["damaged_files"]:
             yield (
-                f"{spool['damaged_files']} files of damaged lines in the spool of {spool['process']}; "
+                f"{spool['damaged_files']} files in the spool of {spool['process']} hold what cannot be drained; "
                 "what to do: see the runbook (Spool)"
             )
         if spool["age_seconds"] > SPOOLED_SECONDS:
@@ -119,7 +120,12 @@ def _breaker_trouble(breakers: Sequence[Status]) -> Iterator[str]:
 
 def _source_trouble(status: Status) -> Iterator[str]:
     if "unverified" in status["aside"]:
-        yield f"callbacks wait for a first DNS answer; {_CHECK_DNS}"
+        yield f"callbacks wait for DNS answers, strangers for those of every name; {_CHECK_DNS}"
+    for row in status["refused_too_early"]:
+        yield (
+            f"{row['rows']} callbacks from {row['address']} were refused, which DNS gives for {row['name']}; "
+            f"run: jumio-pipeline requeue --refused --from {row['address']}"
+        )
 
 
 def _subscription_trouble(held: Sequence[Status]) -> Iterator[str]:

@@ -127,6 +127,7 @@ def _watch_spool(spool: Spool, metrics: Metrics) -> None:
     metrics.watch("spool_rows", "Callbacks that wait in the spool.", lambda: spool.depth.rows)
     metrics.watch("spool_bytes", "What they take on disk.", lambda: spool.depth.bytes)
     metrics.watch("spool_oldest_seconds", "Since the oldest of them was spooled.", spool.depth_seconds)
-    metrics.watch("spool_damaged_files", "Files of lines that cannot be drained.", lambda: spool.depth.damaged_files)
+    metrics.watch("spool_damaged_files", "Files with what cannot be drained.", lambda: spool.depth.damaged_files)
     metrics.watch("spool_usable", "1 while its disk takes writes.", lambda: float(spool.usable))
-    metrics.watch("spool_free_bytes", "What is free on its disk.", spool.free_bytes)
+    # By the last look, like the others: a scrape must not wait for a disk.
+    metrics.watch("spool_free_bytes", "What is free on its disk.", lambda: spool.depth.free_bytes)

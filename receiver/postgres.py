@@ -22,6 +22,10 @@ class DurabilityError(Exception):
     """Postgres would acknowledge a commit that it can lose: these settings are off."""
 
 
+class PooledError(Exception):
+    """Between us and Postgres is a pooler that gives a session to each transaction, and not to each connection."""
+
+
 async def connect(database_url: str, *, application: str) -> AsyncConnection[TupleRow]:
     """An autocommit connection that notices a dead network within seconds."""
     asked_for = str(conninfo_to_dict(database_url).get("options") or "")
@@ -49,6 +53,27 @@ async def connected(database_url: str) -> AsyncIterator[AsyncConnection[TupleRow
         yield connection
     finally:
         await connection.close()
+
+
+async def check_session(connection: AsyncConnection[TupleRow], database_url: str) -> None:
+    """Raise PooledError where each transaction gets a session of its own: what was prepared is in another, then."""
+    if await _backend(connection) == connection.info.backend_pid:
+        return
+    # A pooler is between, and has given us a name of its own. Two who are there at the same time must not share.
+    async with connected(database_url) as other:
+        for _ in range(3):
+            if await _backend(connection) == await _backend(other):
+                raise PooledError
+
+
+def is_poolers(error: Exception) -> bool:
+    """Whether a pooler refuses to connect us as we must be connected; it has no SQLSTATE of its own for that."""
+    return "unsupported startup parameter" in str(error)
+
+
+async def _backend(connection: AsyncConnection[TupleRow]) -> int:
+    [(pid,)] = await (await connection.execute(query("status", "backend"))).fetchall()
+    return int(pid)
 
 
 async def check_durability(connection: AsyncConnection[TupleRow]) -> None:

@@ -22,7 +22,7 @@ from receiver.app import build_app, build_metrics_app
 from receiver.connections import Connection, Peers, connection_class
 from receiver.lookup import Lookup
 from receiver.metrics import Metrics
-from receiver.postgres import check_durability, connected
+from receiver.postgres import PooledError, check_durability, check_session, connected, is_poolers
 from schemas.logs import configure_logs
 from schemas.noted import noted_of_receiver
 from schemas.settings import Settings, SettingsError
@@ -38,6 +38,12 @@ MOST_FILES = 65_536
 FILES_OF_OUR_OWN = 64
 # An operator must get to the metrics while the door is besieged: they have a share of their own.
 MOST_AT_THE_DESK = 32
+
+POOLED = (
+    "DATABASE_URL: this is a pooler that cannot be used (PgBouncer with pool_mode=transaction, or one that refuses the "
+    "startup parameter `options`); connect to Postgres itself, or with pool_mode=session and "
+    "ignore_startup_parameters=options"
+)
 
 log = structlog.get_logger()
 
@@ -63,7 +69,8 @@ class Server(uvicorn.Server):
 def run(settings: Settings, *, ready_file: Path | None = None) -> None:
     """Receive until SIGTERM. `ready_file` is written once both listen: `host:port metrics_host:metrics_port`.
 
-    Raises SettingsError where it cannot listen, DurabilityError where Postgres could lose what it acknowledges.
+    Raises SettingsError where it cannot listen or use DATABASE_URL, DurabilityError where Postgres could lose what it
+    acknowledges.
     """
     configure_logs(settings.log_format)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
@@ -146,12 +153,18 @@ def announce(door: socket.socket, desk: socket.socket, ready_file: Path) -> None
 
 
 async def _refuse_to_lose(settings: Settings) -> None:
+    url = settings.database_url.get_secret_value()
     try:
-        async with connected(settings.database_url.get_secret_value()) as connection:
+        async with connected(url) as connection:
+            await check_session(connection, url)
             await check_durability(connection)
             noted = {"process": "receiver", "settings": json.dumps(noted_of_receiver(settings))}
             await connection.execute(query("audit", "note_settings"), noted)
-    except (psycopg.Error, OSError):
+    except PooledError:
+        raise SettingsError(POOLED) from None
+    except (psycopg.Error, OSError) as error:
+        if is_poolers(error):
+            raise SettingsError(POOLED) from None
         # Away is no reason not to start: 503 until it is back, and every connection is checked again.
         log.warning("receiver.started_without_postgres", exc_info=True)
 

@@ -6,6 +6,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -35,6 +36,8 @@ _BUSY_POLL_SECONDS = 0.02
 _BUSY_SECONDS = 1.0
 _PULSE_SECONDS = 10.0
 _HOUSEKEEPING_SECONDS = 2.0
+# Strangers that were refused too early are looked for among up to 10,000 rows.
+_JUDGE_AGAIN_SECONDS = 60.0
 # When a broker is away every publish takes its connect timeout; not more often than this.
 _BROKER_REST_SECONDS = 1.0
 # What strangers sent is evidence for a week, then it is litter.
@@ -62,6 +65,7 @@ class Relay:
         self._name = f"relay@{socket.gethostname()}/{os.getpid()}"
         self._chores: list[tuple[float, Callable[[Connection], None]]] = [
             (_HOUSEKEEPING_SECONDS, self._judge_unverified),
+            (_JUDGE_AGAIN_SECONDS, partial(self._judge_unverified, again=True)),
             (_HOUSEKEEPING_SECONDS, self._seal_audit),
             (_PULSE_SECONDS, self._pulse),
             (3600.0, self._tidy),
@@ -168,14 +172,18 @@ class Relay:
         except self._broker_errors as error:
             raise BrokerAwayError(type(error).__name__) from error
 
-    def _judge_unverified(self, conn: Connection) -> None:
+    def _judge_unverified(self, conn: Connection, *, again: bool = False) -> None:
         values = {
+            "again": again,
             "hosts": [host.rstrip(".").lower() for host in self._settings.source_hosts],
             "extra": [str(network) for network in self._settings.source_extra],
             "observe": self._settings.source_check == "observe",
         }
         for row in store.rows(conn, "callbacks", "judge_unverified", values):
-            log.info("callback.judged", callback_id=str(row["id"]), admitted=row["admitted"])
+            if row["admitted"]:
+                log.info("callback.judged", callback_id=str(row["id"]), admitted=True)
+            else:
+                log.warning("callback.judged", callback_id=str(row["id"]), admitted=False)
 
     def _seal_audit(self, conn: Connection) -> None:
         """Link what was committed since to the audit trail's chain; a backlog waits for the next turn."""

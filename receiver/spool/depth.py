@@ -1,11 +1,13 @@
 """How much waits in a spool, and since when: for metrics, readiness and `status`."""
 
+import math
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
-from receiver.spool.segment import DAMAGED_SUFFIX, SUFFIX, begun_at
+from receiver.spool.segment import DAMAGED_SUFFIX, SUFFIX, begun_at, listed
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,7 +17,10 @@ class Depth:
     rows: int = 0
     bytes: int = 0
     since: datetime | None = None
+    # Lines that were set aside, and segments that cannot be read.
     damaged_files: int = 0
+    # 0 where it cannot be told, nothing before the first look.
+    free_bytes: float = math.nan
     counted: Mapping[tuple[str, int], int] = field(default_factory=dict)
 
 
@@ -23,21 +28,23 @@ def measure(folder: Path, *, known: Depth | None = None) -> Depth:
     """Count rows of all segments, whoever writes them. Raises OSError where the folder cannot be read."""
     before = known.counted if known else {}
     counted: dict[tuple[str, int], int] = {}
-    begun = []
-    for path in folder.glob(f"*{SUFFIX}"):
+    begun, unread = [], 0
+    for path in listed(folder, SUFFIX):
         try:
             size = path.stat().st_size
-            rows = before.get((path.name, size)) or _rows(path)
+            if rows := before.get((path.name, size)) or _rows(path):
+                begun.append(begun_at(path))
+                counted[path.name, size] = rows
         except FileNotFoundError:  # drained meanwhile
             continue
-        if rows:
-            counted[path.name, size] = rows
-            begun.append(begun_at(path))
+        except OSError:
+            unread += 1
     return Depth(
         rows=sum(counted.values()),
         bytes=sum(size for _, size in counted),
         since=min(begun, default=None),
-        damaged_files=sum(1 for _ in folder.glob(f"*{DAMAGED_SUFFIX}")),
+        damaged_files=len(listed(folder, DAMAGED_SUFFIX)) + unread,
+        free_bytes=shutil.disk_usage(folder).free if folder.exists() else 0.0,
         counted=counted,
     )
 

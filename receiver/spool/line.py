@@ -13,7 +13,7 @@ _CHECKSUM_BYTES = 8
 
 
 class DamagedError(ValueError):
-    """These bytes are not what was written."""
+    """These bytes are not what was written, or another release wrote them."""
 
 
 def write_line(row: Row) -> bytes:
@@ -34,14 +34,22 @@ def read_line(line: bytes) -> Row:
     checksum, _, text = line.rstrip(b"\n").partition(b" ")
     if len(checksum) != _CHECKSUM_BYTES or checksum != b"%08x" % zlib.crc32(text):
         raise DamagedError
-    members = json.loads(text)
-    return Row(
-        **members
-        | {
-            "id": UUID(members["id"]),
-            "received_at": datetime.fromisoformat(members["received_at"]),
-            "sha256": bytes.fromhex(members["sha256"]),
-            "sealed_body": b64decode(members["sealed_body"]),
-            "sealed_head": b64decode(members["sealed_head"]),
-        }
-    )
+    try:
+        members = json.loads(text)
+        return Row(
+            **members
+            | {
+                "id": UUID(members["id"]),
+                "received_at": datetime.fromisoformat(members["received_at"]),
+                "sha256": bytes.fromhex(members["sha256"]),
+                "sealed_body": b64decode(members["sealed_body"]),
+                "sealed_head": b64decode(members["sealed_head"]),
+            }
+        )
+    except (TypeError, ValueError, LookupError) as error:
+        raise DamagedError from error
+
+
+def is_torn(line: bytes) -> bool:
+    """Whether it is the beginning of a line whose writer died, and no line that lost its end to damage."""
+    return not line.endswith(b"\n") and line.isascii() and line.decode().isprintable()

@@ -16,6 +16,10 @@ _STAMP = "%Y%m%dT%H%M%S.%fZ"
 _BLANK = b"\n" * 65_536
 
 
+class UnreadError(OSError):
+    """There is more in the file than was read of it."""
+
+
 class Segment:
     """A file that is open and locked. Its name says when it was begun."""
 
@@ -48,14 +52,16 @@ class Segment:
     def _lock(cls, path: Path, descriptor: int) -> Self | None:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            # Otherwise drained and removed by another process between the opening and the lock.
+            if os.fstat(descriptor).st_nlink:
+                return cls(path, descriptor)
         except BlockingIOError:
+            pass
+        except OSError:
             os.close(descriptor)
-            return None
-        # Drained and removed by another process between the opening and the lock.
-        if os.fstat(descriptor).st_nlink == 0:
-            os.close(descriptor)
-            return None
-        return cls(path, descriptor)
+            raise
+        os.close(descriptor)
+        return None
 
     def append(self, lines: Sequence[bytes]) -> None:
         """Write and fsync. Raises OSError; then nothing of it is in the file, or the file must be given up."""
@@ -79,27 +85,43 @@ class Segment:
             self.size = size
 
     def lines(self) -> Iterator[bytes]:
-        """What is in it, blank lines left out; the last may have no end."""
+        """What is in it, byte for byte; the last line may have no end."""
         with os.fdopen(os.dup(self._descriptor), "rb") as file:
             file.seek(0)
-            yield from (line for line in file if line != b"\n")
+            yield from file
 
     def set_aside(self, lines: Sequence[bytes]) -> None:
         """Keep lines that cannot be drained in a file beside this one, fsynced. Raises OSError."""
         path = self.path.with_suffix(DAMAGED_SUFFIX)
-        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "ab") as file:
-            file.writelines(line.rstrip(b"\n") + b"\n" for line in lines)
+        with os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600), "r+b") as file:
+            # What another drain of this segment wrote, that was killed over it or could not remove the segment.
+            there = [line.rstrip(b"\n") for line in file]
+            if there:
+                file.seek(-1, os.SEEK_END)
+                file.writelines([b"\n"] if file.read() != b"\n" else [])
+            known = frozenset(there)
+            file.writelines(line + b"\n" for line in (each.rstrip(b"\n") for each in lines) if line not in known)
             file.flush()
             os.fsync(file.fileno())
         sync_folder(path.parent)
 
-    def remove(self) -> None:
-        """Its lines are committed elsewhere. Raises OSError."""
+    def remove(self, *, read_bytes: int) -> None:
+        """Its lines, so many bytes, are elsewhere. Raises OSError; UnreadError where those are not all of it."""
+        if os.fstat(self._descriptor).st_size != read_bytes:
+            raise UnreadError
         self.path.unlink(missing_ok=True)
 
     def close(self) -> None:
         """Let go of it, so that it may be drained."""
         os.close(self._descriptor)
+
+
+def listed(folder: Path, suffix: str) -> list[Path]:
+    """The files of this kind, the oldest first. Raises OSError where the folder is there and cannot be listed."""
+    try:
+        return sorted(path for path in folder.iterdir() if path.suffix == suffix)
+    except FileNotFoundError:
+        return []
 
 
 def begun_at(path: Path) -> datetime:

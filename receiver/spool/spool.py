@@ -4,9 +4,7 @@ import asyncio
 import contextlib
 import errno
 import math
-import shutil
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -15,6 +13,7 @@ import structlog
 from receiver.arrival import Row
 from receiver.metrics import Metrics
 from receiver.spool.depth import Depth
+from receiver.spool.disk import Disk
 from receiver.spool.line import write_line
 from receiver.spool.segment import Segment
 from receiver.waiting import NotKeptError, Waiting, WaitingRows
@@ -39,7 +38,7 @@ class Spool:
         self._waiting = WaitingRows()
         self._arrived = asyncio.Event()
         # One thread: writes come one after another, and a disk that hangs hangs nothing else.
-        self._disk = ThreadPoolExecutor(1, "spool")
+        self._disk = Disk("spool")
         self._segment: Segment | None = None
         self._writer: asyncio.Task[None] | None = None
         self._proven = False
@@ -55,12 +54,15 @@ class Spool:
         self._writer.add_done_callback(_log_end)
 
     async def close(self) -> None:
-        """Stop after what is being written, and leave no empty file behind."""
+        """Stop after what is being written, and leave no empty file behind, unless the disk hangs."""
+        seconds = 0 if self._hangs else 1
         if self._writer is not None:
             self._writer.cancel()
             await asyncio.wait((self._writer,), timeout=1)
-        self._disk.submit(self._leave_segment)
-        self._disk.shutdown(wait=not self._hangs)
+        with contextlib.suppress(OSError):
+            async with asyncio.timeout(seconds):
+                await self.retire()
+        self._disk.close()
 
     @property
     def writes(self) -> bool:
@@ -76,13 +78,6 @@ class Spool:
         """How long the oldest row has waited, by the last look."""
         return (datetime.now(UTC) - self.depth.since).total_seconds() if self.depth.since else 0.0
 
-    def free_bytes(self) -> float:
-        """What is free on its disk; 0 where that cannot be told."""
-        try:
-            return float(shutil.disk_usage(self.folder).free)
-        except OSError:
-            return 0.0
-
     async def keep(self, row: Row, *, until: float) -> None:
         """Return once the row is fsynced. Raises NotKeptError, at once where the disk is known not to take it.
 
@@ -97,7 +92,7 @@ class Spool:
 
     async def retire(self) -> None:
         """Let go of the segment that is being written, so that it can be drained; the next row begins another."""
-        await asyncio.get_running_loop().run_in_executor(self._disk, self._leave_segment)
+        await self._disk.run(self._leave_segment)
 
     @property
     def _hangs(self) -> bool:
@@ -125,7 +120,7 @@ class Spool:
         rows = [waiting.row for waiting in batch]
         self._writing_since = _now()
         try:
-            await asyncio.get_running_loop().run_in_executor(self._disk, self._append, rows)
+            await self._disk.run(self._append, rows)
         except OSError as error:
             self._note_refusal(error, batch)
         else:
@@ -169,11 +164,10 @@ class Spool:
 
     def _leave_segment(self) -> None:
         segment, self._segment = self._segment, None
-        if segment is None:
-            return
-        if not segment.size:
-            segment.remove()
-        segment.close()
+        if segment is not None:
+            with contextlib.closing(segment):
+                if not segment.size:
+                    segment.remove(read_bytes=0)
 
 
 def _now() -> float:

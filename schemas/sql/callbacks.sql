@@ -68,32 +68,47 @@ SELECT state, count(*)::integer AS rows, coalesce(sum(bytes), 0)::bigint AS byte
 FROM pipeline.callbacks WHERE state IN ('refused', 'unverified') GROUP BY state;
 
 -- name: judge_unverified
--- What arrived before the first DNS answer, judged by the answers there are now. Known addresses at once; strangers only
--- when every name has had the time of a look-up, because the first answer is not the only one.
+-- What arrived before the first DNS answer, judged by the answers there are now. Known addresses at once, also where they
+-- became known after a stranger was refused: it was told 200. Strangers only when every name has answered since, because
+-- the one that is late may be theirs, or after a day. For IPv6 the answer must be later: names without AAAA tell nothing.
 WITH known AS (
-    SELECT DISTINCT ON (address) address, name, first_seen_at FROM pipeline.source_addresses
+    SELECT DISTINCT ON (address) address, name FROM pipeline.source_addresses
     WHERE name = ANY(%(hosts)s) AND last_seen_at > now() - interval '7 days'
         AND (left_at IS NULL OR left_at > now() - interval '24 hours')
     ORDER BY address, last_seen_at DESC
+), heard AS (
+    SELECT min(coalesce(seen.by_four, '-infinity')) AS by_four, min(coalesce(seen.by_any, '-infinity')) AS by_any
+    FROM unnest(%(hosts)s::text[]) AS host
+    LEFT JOIN LATERAL (
+        SELECT max(last_seen_at) FILTER (WHERE family(address) = 4) AS by_four, max(last_seen_at) AS by_any
+        FROM pipeline.source_addresses WHERE name = host
+    ) seen ON true
 ), judged AS (
-    SELECT unverified.id, known.name,
-        known.name IS NOT NULL OR unverified.client_address <<= ANY(%(extra)s::inet[]) OR %(observe)s AS admitted
-    FROM pipeline.callbacks unverified
-    LEFT JOIN known ON known.address = unverified.client_address
-    WHERE unverified.state = 'unverified' AND EXISTS (SELECT FROM known)
-    FOR UPDATE OF unverified SKIP LOCKED
+    SELECT kept.id, kept.state, known.name, CASE kept.state WHEN 'unverified' THEN kept.last_error END AS last_error,
+        known.name IS NOT NULL OR kept.client_address <<= ANY(%(extra)s::inet[])
+            OR (kept.state = 'unverified' AND %(observe)s) AS admitted,
+        kept.received_at < now() - interval '1 day' OR CASE family(kept.client_address)
+            WHEN 4 THEN kept.received_at < heard.by_four ELSE kept.received_at < heard.by_any - interval '1 hour'
+        END AS heard_out
+    FROM pipeline.callbacks kept
+    CROSS JOIN heard
+    LEFT JOIN known ON known.address = kept.client_address
+    WHERE EXISTS (SELECT FROM known) AND (
+        kept.state = 'unverified'
+        OR (%(again)s AND kept.state = 'refused' AND kept.source_evidence @> '{"rule": "unverified"}')
+    )
+    FOR UPDATE OF kept SKIP LOCKED
 )
 UPDATE pipeline.callbacks
-SET state = CASE WHEN NOT judged.admitted THEN 'refused' WHEN last_error IS NULL THEN 'stored' ELSE 'parked' END,
-    finished_at = CASE WHEN judged.admitted AND last_error IS NULL THEN NULL ELSE now() END,
+SET state = CASE WHEN NOT judged.admitted THEN 'refused' WHEN judged.last_error IS NULL THEN 'stored' ELSE 'parked' END,
+    finished_at = CASE WHEN judged.admitted AND judged.last_error IS NULL THEN NULL ELSE now() END,
     next_attempt_at = now(),
     last_error = CASE
-        WHEN judged.admitted THEN last_error ELSE 'source: not an address of Jumio''s, by DNS answers since'
+        WHEN judged.admitted THEN judged.last_error ELSE 'source: not an address of Jumio''s, by DNS answers since'
     END,
     source_evidence = callbacks.source_evidence || jsonb_build_object('judged_at', now(), 'name', judged.name)
 FROM judged
-WHERE callbacks.id = judged.id
-    AND (judged.admitted OR (SELECT min(first_seen_at) FROM known) < now() - interval '15 seconds')
+WHERE callbacks.id = judged.id AND (judged.admitted OR (judged.state = 'unverified' AND judged.heard_out))
 RETURNING callbacks.id, judged.admitted;
 
 -- name: drop_old_refused

@@ -56,6 +56,14 @@ GROUP BY work, reason ORDER BY work, rows DESC, reason;
 SELECT state, count(*)::integer AS rows, min(received_at) AS oldest
 FROM pipeline.callbacks WHERE state IN ('refused', 'unverified') GROUP BY state ORDER BY state;
 
+-- name: refused_too_early
+-- Refused callers whose address DNS has given since, or another receiver's DNS before: an operator may vouch for them.
+SELECT host(known.address) AS address, min(known.name) AS name, count(DISTINCT refused.id)::integer AS rows
+FROM pipeline.callbacks refused
+JOIN pipeline.source_addresses known ON known.address = refused.client_address
+WHERE refused.state = 'refused' AND known.last_seen_at > now() - interval '7 days' AND known.left_at IS NULL
+GROUP BY known.address ORDER BY known.address;
+
 -- name: signs_of_life
 -- Seconds since the last sign of each role's freshest process, and how many were heard within two minutes.
 SELECT role, extract(epoch FROM now() - max(beat_at))::float8 AS silent_seconds,
@@ -79,3 +87,7 @@ FROM pipeline.source_lookups ORDER BY name, record_type;
 -- Settings without which a commit is not a promise.
 SELECT name, setting FROM pg_settings
 WHERE name IN ('fsync', 'full_page_writes', 'synchronous_commit', 'default_transaction_read_only');
+
+-- name: backend
+-- Which process of Postgres' this is.
+SELECT pg_backend_pid();

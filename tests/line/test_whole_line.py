@@ -248,7 +248,8 @@ def test_status_metrics_and_readiness_say_how_it_is(up: Up) -> None:
         door, metrics = anyone.get(f"{up.url}/readyz/door"), anyone.get(f"{up.url}/metrics")
 
     assert set(status) == {
-        "work", "parked", "aside", "processes", "spools", "allowlist", "breakers", "feed", "held", "trouble"
+        "work", "parked", "aside", "refused_too_early", "processes", "spools", "allowlist", "breakers", "feed", "held",
+        "trouble",
     }  # fmt: skip
     assert set(status["processes"]) == {"receiver", "relay", "worker", "feed"}
     assert [(spool["rows"], spool["damaged_files"]) for spool in status["spools"]] == [(0, 0)]

@@ -30,6 +30,7 @@ _STEPS, _DOOR, _INBOX = "tests/line/test_steps.py", "tests/receiver/test_door.py
 _RELAY, _ALLOWLIST, _TRANSPORT = (
     "tests/workers/test_relay.py", "tests/receiver/test_allowlist.py", "tests/workers/jumio/test_transport.py"
 )  # fmt: skip
+_DRAIN = "tests/receiver/test_drain.py"
 _EGRESS = "tests/workers/test_egress.py"
 _ERASE, _SEALED = "tests/line/test_erase.py", "tests/line/test_sealed.py"
 _RETENTION, _FEED = "tests/deploy/test_retention.py", "tests/feed/test_feed_cursor.py"
@@ -55,6 +56,27 @@ DEFECTS = (
         "-c synchronous_commit=on",
         "-c synchronous_commit=off",
         f"{_INBOX}::test_synchronous_commit_is_on_whatever_the_role_says",
+    ),
+    defect(
+        "takes a batch of nothing but damage for the end of the file",
+        "receiver/spool/drain.py",
+        "            else:\n                size += len(line)",
+        "            size += len(line)",
+        f"{_DRAIN}::test_damage_of_any_size_costs_itself_alone",
+    ),
+    defect(
+        "removes a file of the spool that it has not read to the end",
+        "receiver/spool/segment.py",
+        "if os.fstat(self._descriptor).st_size != read_bytes:",
+        "if not read_bytes and self.size:",
+        f"{_DRAIN}::test_a_segment_of_which_something_was_not_read_is_not_removed",
+    ),
+    defect(
+        "refuses at the first answer of any name",
+        "schemas/sql/callbacks.sql",
+        "SELECT min(coalesce(seen.by_four, '-infinity')) AS by_four",
+        "SELECT max(coalesce(seen.by_four, '-infinity')) AS by_four",
+        f"{_RELAY}::test_a_stranger_is_refused_when_every_name_has_answered_since",
     ),
     defect(
         "never sends again what the broker lost",

@@ -102,7 +102,7 @@ def test_a_segment_belongs_to_one_at_a_time(folder: Path) -> None:
     segment.close()
     adopted = Segment.adopt(segment.path)
     assert adopted is not None
-    adopted.remove()
+    adopted.remove(read_bytes=0)
     adopted.close()
     assert Segment.adopt(segment.path) is None
 

@@ -14,13 +14,14 @@ import pytest
 import redis
 from psycopg import Connection
 
+from deploy.status import read_status
 from schemas.settings import Settings
 from schemas.sql.queries import work_query
 from tests.workers.relaying import messages, put, sent
 from workers.broker import CLAIM_SECONDS, LEASE_SECONDS, SOFT_TIME_LIMIT, TASKS, TIME_LIMIT, build_app
 from workers.relay import Relay
 
-HOST = "callback.jumio.com"
+HOST, LATE = "callback.jumio.com", "callback.emea-1.jumio.ai"
 JUMIO, STRANGER = "192.0.2.10", "198.51.100.7"
 
 
@@ -216,7 +217,7 @@ def judge(settings: Settings, conn: Connection, valkey: "redis.Redis") -> Callab
     """Lets a relay make its first turn, then tells state and reason of every callback, the oldest first."""
 
     def run(**changed: Any) -> list[tuple[str, str | None]]:
-        with running(settings.model_copy(update=changed)):
+        with running(settings.model_copy(update={"source_hosts": (HOST,), **changed})):
             wait_for(lambda: messages(valkey))
         statement = "SELECT CASE state WHEN 'stored' THEN 'admitted' ELSE state END, last_error"
         return conn.execute(f"{statement} FROM pipeline.callbacks ORDER BY client_address".encode()).fetchall()
@@ -224,16 +225,24 @@ def judge(settings: Settings, conn: Connection, valkey: "redis.Redis") -> Callab
     return run
 
 
-def answer(conn: Connection, *, first: timedelta, last: timedelta | None = None, left: timedelta | None = None) -> None:
-    """One DNS answer: how long ago Jumio's address was seen first and last, and left."""
+def answer(
+    conn: Connection,
+    *,
+    first: timedelta,
+    last: timedelta | None = None,
+    left: timedelta | None = None,
+    name: str = HOST,
+    address: str = JUMIO,
+) -> None:
+    """One DNS answer: how long ago the address of a name was seen first and last, and left."""
     conn.execute(
         "INSERT INTO pipeline.source_addresses (name, address, first_seen_at, last_seen_at, left_at)"
         " VALUES (%s, %s, now() - %s::interval, now() - %s::interval, now() - %s::interval)",
-        [HOST, JUMIO, first, first if last is None else last, left],
+        [name, address, first, first if last is None else last, left],
     )
 
 
-SECOND, HOUR, DAY = timedelta(seconds=1), timedelta(hours=1), timedelta(days=1)
+SECOND, MINUTE, HOUR, DAY = timedelta(seconds=1), timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
 
 
 def test_without_an_answer_everyone_stays_unverified(conn: Connection, judge: Callable[..., Any]) -> None:
@@ -243,25 +252,66 @@ def test_without_an_answer_everyone_stays_unverified(conn: Connection, judge: Ca
     assert judge() == [("unverified", None)] * 2
 
 
-def test_a_known_address_is_admitted_at_once_and_a_stranger_waits(conn: Connection, judge: Callable[..., Any]) -> None:
+def arrived(conn: Connection, ago: timedelta) -> None:
+    conn.execute("UPDATE pipeline.callbacks SET received_at = now() - %s::interval", [ago])
+
+
+@pytest.mark.parametrize(
+    ("ago", "others", "state"),
+    [
+        (HOUR, {}, "unverified"),
+        (HOUR, {LATE: {"first": 2 * HOUR}}, "unverified"),
+        (HOUR, {LATE: {"first": SECOND, "address": "2001:db8::1"}}, "unverified"),
+        (HOUR, {LATE: {"first": DAY, "last": SECOND}}, "refused"),
+        (25 * HOUR, {}, "refused"),
+    ],
+    ids=["one name is silent", "it answered before", "not for IPv4", "it answered", "silent for a day"],
+)
+def test_a_stranger_is_refused_when_every_name_has_answered_since(
+    conn: Connection, judge: Callable[..., Any], ago: timedelta, others: dict[str, Any], state: str
+) -> None:
     put(conn, state="unverified")
     put(conn, state="unverified", address=STRANGER)
+    arrived(conn, ago)
     answer(conn, first=5 * SECOND)
+    for name, seen in others.items():
+        answer(conn, name=name, **{"address": "192.0.2.11", **seen})
 
-    assert judge() == [("admitted", None), ("unverified", None)]
+    [known, stranger] = judge(source_hosts=(HOST, LATE))
 
-
-def test_a_stranger_is_refused_when_every_name_has_had_its_time(conn: Connection, judge: Callable[..., Any]) -> None:
-    put(conn, state="unverified")
-    put(conn, state="unverified", address=STRANGER)
-    answer(conn, first=16 * SECOND)
-
-    [known, stranger] = judge()
-
-    assert known == ("admitted", None)
-    assert stranger == ("refused", "source: not an address of Jumio's, by DNS answers since")
+    error = "source: not an address of Jumio's, by DNS answers since"
+    assert (known, stranger) == (("admitted", None), (state, error if state == "refused" else None))
     evidence = conn.execute("SELECT source_evidence->>'name' FROM pipeline.callbacks ORDER BY client_address")
     assert evidence.fetchall() == [(HOST,), (None,)]
+
+
+def test_an_ipv6_stranger_is_refused_an_hour_later(conn: Connection, judge: Callable[..., Any]) -> None:
+    """A name without AAAA and one whose AAAA is lost look the same from here."""
+    put(conn, state="unverified", address="2001:db8::66")
+    put(conn, state="unverified", address="2001:db8::67")
+    arrived(conn, 50 * MINUTE)
+    conn.execute(
+        "UPDATE pipeline.callbacks SET received_at = now() - interval '2 hours' WHERE host(client_address) ~ '67$'"
+    )
+    answer(conn, first=SECOND)
+
+    assert [state for state, _ in judge()] == ["unverified", "refused"]
+
+
+def test_who_was_told_200_and_refused_is_admitted_when_its_name_answers_after_all(
+    conn: Connection, judge: Callable[..., Any]
+) -> None:
+    put(conn, state="refused")
+    conn.execute("""UPDATE pipeline.callbacks SET source_evidence = '{"rule": "unverified"}'""")
+    put(conn, state="refused", address="192.0.2.11")
+    answer(conn, first=SECOND)
+    answer(conn, first=SECOND, address="192.0.2.11")
+
+    # Whoever was told 403 is an operator's to admit, who is told.
+    assert judge() == [("admitted", None), ("refused", "source: x")]
+    [told] = [line for line in read_status(conn)["trouble"] if "were refused" in line]
+    assert "1 callbacks from 192.0.2.11" in told
+    assert "requeue --refused --from 192.0.2.11" in told
 
 
 @pytest.mark.parametrize(
@@ -278,6 +328,7 @@ def test_a_stranger_is_judged_by_the_settings(
     conn: Connection, judge: Callable[..., Any], changed: dict[str, Any], state: str
 ) -> None:
     put(conn, state="unverified", address=STRANGER)
+    arrived(conn, 2 * HOUR)
     answer(conn, first=HOUR)
 
     assert [found for found, _ in judge(**changed)] == [state]

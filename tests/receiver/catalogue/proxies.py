@@ -71,7 +71,7 @@ PROXIES = {"nginx": nginx, "haproxy": haproxy}
 
 def is_installed(name: str) -> bool:
     """Debian has them where only root looks."""
-    return shutil.which(name, path=_path()) is not None
+    return shutil.which(name, path=path_of_programs()) is not None
 
 
 def edited(text: str, changes: Mapping[str, str]) -> str:
@@ -125,10 +125,10 @@ def client_context() -> ssl.SSLContext:
 @contextlib.contextmanager
 def _running(command: list[str], log: Path, port: int) -> Iterator[None]:
     with log.open("ab") as out:
-        process = subprocess.Popen(command, stdout=out, stderr=out, env={"PATH": _path()})
+        process = subprocess.Popen(command, stdout=out, stderr=out, env={"PATH": path_of_programs()})
     try:
         deadline = time.monotonic() + 10
-        while not _listens(port):
+        while not listens(port):
             assert process.poll() is None, log.read_text()
             assert time.monotonic() < deadline, log.read_text()
             time.sleep(0.05)
@@ -142,10 +142,10 @@ def _running(command: list[str], log: Path, port: int) -> Iterator[None]:
             process.wait()
 
 
-def _listens(port: int) -> bool:
+def listens(port: int) -> bool:
     with socket.socket() as probe:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
-def _path() -> str:
+def path_of_programs() -> str:
     return f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin"  # noqa: TID251 - where programs are, not a setting

@@ -4,6 +4,7 @@ import re
 
 import pytest
 
+from tests.receiver.catalogue.case import LIMIT, Case, kept, post
 from tests.receiver.catalogue.cases import CASES
 from tests.receiver.catalogue.conftest import Front
 
@@ -30,6 +31,17 @@ def test_it_is_answered_and_kept_as_the_catalogue_says(front: Front, name: str) 
         # Whether a proxy keeps the connection is the caller's wish.
         told = rb"date|server" if front.way == "direct" else rb"date|server|connection"
         front.refusals.add(re.sub(rb"(?i)\r\n(%s): [^\r]*" % told, b"", heard.data))
+
+
+def test_what_is_far_too_long_is_kept_as_far_as_it_goes_unless_nginx_takes_none_of_it(front: Front) -> None:
+    """What nginx holds has a limit of its own, and its file says that it must be the higher one."""
+    case = Case("far too long", "five times the limit", post(b"b" * (5 * LIMIT)), kept("413"))
+
+    heard = front.send(case)
+
+    # Closed before all of it was sent, a caller may meet a reset before it reads the answer.
+    assert heard.statuses in ([413], [])
+    assert front.rows() == ([] if front.way == "nginx" else [b"b" * LIMIT])
 
 
 def test_every_refusal_was_the_same_to_the_byte(front: Front) -> None:

@@ -2,6 +2,7 @@
 
 import contextlib
 import re
+import resource
 import socket
 import ssl
 import struct
@@ -16,7 +17,7 @@ import pytest
 
 from tests.receiver.catalogue.case import HEAD, post
 from tests.receiver.catalogue.conftest import Front
-from tests.receiver.catalogue.proxies import BALANCER, PROXIES, client_context
+from tests.receiver.catalogue.proxies import BALANCER, PROXIES, client_context, free_port
 from tests.receiver.catalogue.talk import talk
 from tests.receiver.serving import JUMIO, LONG, STRANGER, read_all, wait_until
 
@@ -243,3 +244,56 @@ def test_a_proxy_line_is_believed_from_the_balancer_alone(front: Front, tmp_path
         assert post_as(None, by=BALANCER) == []
         # nginx reads the line of anyone, and believes the socket; haproxy takes it for broken TLS.
         assert post_as(JUMIO, by=STRANGER) == (["403"] if front.way == "nginx" else [])
+
+
+def test_without_a_receiver_it_is_said_that_nothing_is_kept(front: Front, tmp_path: Path) -> None:
+    if front.way == "direct":
+        pytest.skip("it is the proxies' answer")
+
+    with PROXIES[front.way](tmp_path, free_port()) as port:
+        for _ in range(2):  # before the proxy knows that there is none, and after
+            heard = talk(port, post(b"{}", b"Connection: close"), peer=JUMIO, tls=True)
+            assert heard.statuses == [503]
+            assert re.search(rb"\r\nretry-after: [0-9]+\r\n", heard.data.lower())
+
+
+@pytest.mark.skipif(not LONG, reason="sends 140 MB: make door-proof")
+def test_one_caller_makes_nginx_hold_so_much_and_no_more(front: Front, tmp_path: Path) -> None:
+    """Bodies of 4 MiB that stop before their end: the proxy holds what it may, the rest are told to come again."""
+    if front.way != "nginx":
+        pytest.skip("haproxy holds 128 KiB of a request, the receiver no body of a stranger")
+    most, size = 32, 4_000_000
+    head = HEAD + b"Content-Length: 4194304\r\n\r\n"
+
+    with PROXIES["nginx"](tmp_path, front.served.port) as port, contextlib.ExitStack() as stack:
+        held = []
+        for _ in range(most + 4):
+            plain = socket.create_connection(("127.0.0.1", port), timeout=20, source_address=(STRANGER, 0))
+            held.append(stack.enter_context(CONTEXT.wrap_socket(plain)))
+            with contextlib.suppress(OSError):
+                held[-1].sendall(head + bytes(size))
+        refused = [heard for heard in map(heard_so_far, held) if heard]
+
+        assert len(refused) == 4
+        assert all(heard.startswith(b"HTTP/1.1 503 ") and b"Retry-After: 5" in heard for heard in refused)
+        assert talk(port, post(b"{}"), peer=STRANGER, tls=True).statuses == [403]
+        assert talk(port, post(b"{}"), peer=JUMIO, tls=True).statuses == [200]
+        held_bytes = resident_bytes(int((tmp_path / "nginx.pid").read_text()))
+
+    print(f"nginx holds {held_bytes >> 20} MiB")  # noqa: T201 - shown with -s
+    assert held_bytes < most * 4 * 1_048_576 + 64 * 1_048_576
+
+
+def heard_so_far(talk: ssl.SSLSocket) -> bytes:
+    talk.settimeout(0.05)
+    try:
+        return talk.recv(4096)
+    except TimeoutError:
+        return b""
+
+
+def resident_bytes(parent: int) -> int:
+    """Of a process' children together."""
+    children = Path(f"/proc/{parent}/task/{parent}/children").read_text(encoding="ascii").split()
+    pages = [int(Path(f"/proc/{child}/statm").read_text(encoding="ascii").split()[1]) for child in children]
+    return sum(pages) * resource.getpagesize()
