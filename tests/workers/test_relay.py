@@ -18,7 +18,17 @@ from psycopg import Connection
 
 from schemas.settings import Settings
 from schemas.sql.queries import work_query
-from workers.broker import CLAIM_SECONDS, LEASE_SECONDS, QUEUES, SOFT_TIME_LIMIT, TASKS, TIME_LIMIT, build_app
+from workers.broker import (
+    ASKING_SECONDS,
+    CLAIM_SECONDS,
+    LEASE_SECONDS,
+    QUEUES,
+    SOFT_TIME_LIMIT,
+    TASKS,
+    TIME_LIMIT,
+    build_app,
+)
+from workers.jumio import budget, token, transport
 from workers.relay import BrokerAwayError, Relay
 
 HOST = "callback.jumio.com"
@@ -342,7 +352,10 @@ def test_a_relay_gives_signs_of_life_and_asks_workers_for_theirs(
 def test_leases_and_limits_outlast_one_another() -> None:
     app = build_app(Settings.load("relay", {"DATABASE_URL": "x", "BROKER_URL": "redis://h/0"}))
 
-    assert CLAIM_SECONDS > TIME_LIMIT > SOFT_TIME_LIMIT
+    assert (
+        CLAIM_SECONDS > TIME_LIMIT > SOFT_TIME_LIMIT > ASKING_SECONDS + token.PATIENCE_SECONDS + budget.PATIENCE_SECONDS
+    )
+    assert ASKING_SECONDS > transport.TOTAL_SECONDS
     assert (app.conf.task_time_limit, app.conf.task_soft_time_limit) == (TIME_LIMIT, SOFT_TIME_LIMIT)
     assert app.conf.broker_transport_options["visibility_timeout"] > TIME_LIMIT
 
