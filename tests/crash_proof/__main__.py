@@ -20,11 +20,13 @@ from tests.crash_proof.table import show
 @click.option("--seed", type=int, help="The order of faults and all else that is drawn; else a new one.")
 @click.option("--rate", default=10.0, show_default=True, help="Callbacks a second.")
 @click.option("--fault", "names", multiple=True, help="These faults, in this order, instead of all.")
-def main(rounds: int, seed: int | None, rate: float, names: tuple[str, ...]) -> None:
+@click.option("--times", default=1, show_default=True, help="How often those, one after another.")
+def main(rounds: int, seed: int | None, rate: float, names: tuple[str, ...], times: int) -> None:
     """Drive a load through the real processes, hurt them, and compare what was acknowledged with what came of it."""
     # Wide enough for a table where nobody watches.
     console = Console(width=None if sys.stdout.isatty() else 140)
     seed = random.randrange(1_000_000) if seed is None else seed
+    names *= times
     console.print(f"seed {seed}, {len(names) or rounds} rounds, {rate:g} callbacks a second")
     folder = Path(tempfile.mkdtemp(prefix="jumio-crash-proof-logs-"))
     started = time.monotonic()

@@ -8,6 +8,7 @@ from pathlib import Path
 from random import Random
 
 from tests.crash_proof import network_faults, process_faults, store_faults, world_faults
+from tests.crash_proof.availability import lacking
 from tests.crash_proof.compare import Found, Problem, look, problems, settle
 from tests.crash_proof.faults import FAULTS, Fault
 from tests.crash_proof.ledger import ALREADY_DOWN, Ledger
@@ -75,7 +76,7 @@ def play(
         settled_in = settle(line)
         found = look(line)
         restarts = {name: process.restarts for name, process in line.processes.items()}
-        wrong = problems(found, ledger, load.transactions)
+        wrong = [*problems(found, ledger, load.transactions), *lacking(ledger.entries)]
         return Played(seed, ledger, injected, impossible, found, wrong, settled_in, restarts, line.cuts)
 
 
