@@ -10,11 +10,11 @@ from tests.crash_proof.play import play
 # What can leave a row claimed (75 s) comes first, what costs a lease (30 s) last: they run out together.
 FAULTS = (
     "kill worker",
+    "stop postgres",
     "kill all of postgres",
     "restart postgres",
     "cut before INSERT is confirmed",
     "kill after INSERT",
-    "stop postgres",
     "cut before INSERT",
     "kill relay",
     "stop receiver",

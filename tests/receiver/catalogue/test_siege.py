@@ -18,7 +18,8 @@ from tests.receiver.catalogue.case import HEAD, post
 from tests.receiver.catalogue.conftest import Front
 from tests.receiver.catalogue.proxies import BALANCER, PROXIES, client_context
 from tests.receiver.catalogue.talk import talk
-from tests.receiver.serving import JUMIO, LONG, STRANGER, read_all, wait_until
+from tests.receiver.serving import JUMIO, LONG, STRANGER, read_all
+from tests.waiting import until
 
 # The long form, as make door-proof says it.
 CONTEXT = client_context()
@@ -63,7 +64,7 @@ def test_connections_that_are_reset_at_once_leave_nothing_behind(front: Front) -
         with socket.create_connection(("127.0.0.1", front.port), timeout=20, source_address=(STRANGER, 0)) as gone:
             gone.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
-    wait_until(lambda: files() <= before + 8)
+    until(lambda: files() <= before + 8)
     assert seconds_of_a_callback(front) < 1
 
 
@@ -186,7 +187,7 @@ def test_who_never_reads_its_answers_is_ended(front: Front) -> None:
         until = time.monotonic() + 400
         while time.monotonic() < until and not cut():
             deaf.sendall(b"GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n")
-    wait_until(cut)
+    until(cut)
 
 
 def test_old_tls_is_refused_and_names_do_not_matter(front: Front) -> None:
