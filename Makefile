@@ -31,8 +31,8 @@ crash-proof: setup ## kill, stop, cut and fill everything under load, ROUNDS tim
 	@$(BIN)/python -m tests.crash_proof --rounds $(or $(ROUNDS),20) $(if $(SEED),--seed $(SEED)) $(if $(RATE),--rate $(RATE))
 
 availability: setup ## restart Postgres TIMES times under RATE callbacks a second: 99.9 % and more get their 200
-	@$(BIN)/python -m tests.crash_proof --fault "restart postgres" --times $(or $(TIMES),20) --rate $(or $(RATE),25) \
-		$(if $(SEED),--seed $(SEED))
+	@$(BIN)/python -m tests.crash_proof --fault "restart postgres" --times $(or $(TIMES),20) --rate $(or $(RATE),20) \
+		--settle 600 $(if $(SEED),--seed $(SEED))
 
 planted-defects: setup ## plant each known defect in a copy of the project, and demand that its tests notice
 	@$(BIN)/python -m tests.planted $(if $(ONLY),--only "$(ONLY)")

@@ -44,7 +44,7 @@ class Found:
     received: list[Received]
 
 
-def settle(line: Line, seconds: float = SETTLE_SECONDS) -> float:
+def settle(line: Line, seconds: float) -> float:
     """Wait until nothing waits any more, at most so long; how long it took."""
     started = time.monotonic()
     with line.connected() as conn:
