@@ -22,6 +22,8 @@ from tests.waiting import eventually
 
 ONE, TWO, NEW, STRANGER = (ip_address(f"127.0.0.{number}") for number in (11, 12, 13, 66))
 NOWHERE = "postgresql://nobody@127.0.0.1:1/none"
+# What a busy machine adds to a bound; without the bound it would be as long as DNS is silent, or a look-up for each.
+BUSY_SECONDS = 5.0
 
 
 @pytest.fixture(autouse=True)
@@ -154,7 +156,7 @@ def test_a_crowd_of_strangers_makes_few_look_ups(dns: DnsServer) -> None:
                 judgements = await asyncio.gather(*(allowlist.judge(address) for address in crowd))
                 assert {judgement.verdict for judgement in judgements} == {"refused"}
 
-        assert time.monotonic() - began < flights.PACE_SECONDS + 1.5
+        assert time.monotonic() - began < flights.PACE_SECONDS + BUSY_SECONDS
         assert dns.queries[NAMES[0], "A"] - before <= 2
 
     run(test())
@@ -181,7 +183,7 @@ def test_silence_costs_an_unknown_caller_a_bounded_wait_and_a_second_call_nothin
         async with opened(dns) as allowlist:
             began = time.monotonic()
             assert (await allowlist.judge(STRANGER)).verdict == "unverified"
-            assert time.monotonic() - began < flights.WAIT_SECONDS + 0.5
+            assert time.monotonic() - began < flights.WAIT_SECONDS + BUSY_SECONDS
             again = time.monotonic()
             assert (await allowlist.judge(STRANGER)).verdict == "unverified"
             assert time.monotonic() - again < flights.WAIT_SECONDS
