@@ -4,8 +4,8 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; 
 BIN := .venv/bin
 PACKAGES := receiver workers feed schemas deploy tests
 
-.PHONY: help setup demo test crash-proof planted-defects door-proof fuzz bench bench-lock check measure catalogue \
-	measure-compliance format lock clean
+.PHONY: help setup demo test crash-proof availability planted-defects door-proof fuzz bench bench-lock check measure \
+	catalogue measure-compliance format lock clean
 .DEFAULT_GOAL := help
 
 help: ## say what there is to make
@@ -23,11 +23,16 @@ setup: .venv/.installed ## install everything into .venv, hashes checked
 demo: setup ## the whole line on embedded services, with a simulated Jumio
 	@$(BIN)/jumio-pipeline demo
 
+# Three where there are two cores: much of it waits. In the order of their names, the proof that waits longest is soon begun.
 test: check ## lint, types, import contracts, then every test
-	$(BIN)/python -m pytest -n $(or $(WORKERS),2) --dist loadfile
+	$(BIN)/python -m pytest -n $(or $(WORKERS),3) --dist loadfile --no-loadscope-reorder
 
 crash-proof: setup ## kill, stop, cut and fill everything under load, ROUNDS times (SEED repeats an order, RATE a second)
 	@$(BIN)/python -m tests.crash_proof --rounds $(or $(ROUNDS),20) $(if $(SEED),--seed $(SEED)) $(if $(RATE),--rate $(RATE))
+
+availability: setup ## restart Postgres TIMES times under RATE callbacks a second: 99.9 % and more get their 200
+	@$(BIN)/python -m tests.crash_proof --fault "restart postgres" --times $(or $(TIMES),20) --rate $(or $(RATE),20) \
+		--settle 600 $(if $(SEED),--seed $(SEED))
 
 planted-defects: setup ## plant each known defect in a copy of the project, and demand that its tests notice
 	@$(BIN)/python -m tests.planted $(if $(ONLY),--only "$(ONLY)")

@@ -13,8 +13,9 @@ from schemas.callbacks.callback import UnreadableCallbackError
 from schemas.sealing import UnsealError
 from schemas.sql.queries import WorkTable
 from workers import store
-from workers.broker import CLAIM_SECONDS
+from workers.broker import ASKING_SECONDS, CLAIM_SECONDS
 from workers.errors import LineError, ParkError, TooSlowError, TryAgainError, WaitError
+from workers.jumio.deadline import within
 
 log = structlog.get_logger()
 
@@ -55,7 +56,8 @@ class Work:
             self._give_up(conn, attempt, _CRASHED)
             return
         try:
-            self.step(conn, attempt)
+            with within(ASKING_SECONDS):
+                self.step(conn, attempt)
         except ParkError as error:
             self._give_up(conn, attempt, _with_advice(error))
         except UnreadableCallbackError as error:

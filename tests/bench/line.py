@@ -75,7 +75,7 @@ def main(workflows: int, processes: str, writes: bool) -> None:  # noqa: FBT001 
     # The logs' own hook would hide what ends this program.
     sys.excepthook = sys.__excepthook__
     found = [run(int(count), workflows) for count in processes.split(",")]
-    text = markdown(found)
+    text = markdown(found, command=f"python -m tests.bench.line --workflows {workflows} --processes {processes}")
     click.echo(text)
     if writes:
         RESULTS.mkdir(parents=True, exist_ok=True)
@@ -156,10 +156,11 @@ def _is_ours(pid: int, found: Mapping[int, tuple[str, int, int]]) -> bool:
     return False
 
 
-def markdown(found: list[Throughput]) -> str:
+def markdown(found: list[Throughput], *, command: str) -> str:
     """The table for people."""
     lines = ["# The line: callback to decision", "", *(f"- {name}: {value}" for name, value in machine().items())]
     lines += [
+        f"- command: {command}",
         f"- Jumio answers after {_LATENCY_SECONDS * 1000:.0f} ms, no budget; of a workflow: details, steps, images",
         "",
         "| worker processes | workflows | images | decided/s | with all images/s | cores in use | what limits it |",

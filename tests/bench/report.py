@@ -12,7 +12,7 @@ _WIDTH, _HEIGHT, _MARGIN = 640, 360, 60
 
 @dataclass(frozen=True)
 class Figure:
-    """One run of one contender: requests a second, and milliseconds."""
+    """One run of one contender: requests a second, and milliseconds. `broken`: connections refused, cut or too slow."""
 
     letter: str
     connections: int
@@ -21,6 +21,7 @@ class Figure:
     p99_ms: float
     acknowledged: int
     kept: int | None
+    broken: float
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,11 @@ def spread(figures: Sequence[Figure], letter: str, connections: int) -> str:
     return f"{min(rates):,.0f} to {max(rates):,.0f}" if rates else ""
 
 
+def _broken(figures: Sequence[Figure], letter: str, connections: int) -> float:
+    """In all runs: a median would hide what happens in one."""
+    return sum(each.broken for each in figures if (each.letter, each.connections) == (letter, connections))
+
+
 def targets(figures: Sequence[Figure]) -> list[Target]:
     """Those of which both sides were measured."""
 
@@ -69,13 +75,17 @@ def markdown(titles: Mapping[str, str], figures: Sequence[Figure], machine: Mapp
     """The tables for people."""
     lines = ["# The door", "", *(f"- {name}: {value}" for name, value in machine.items()), ""]
     lines += ["Medians; the spread is of the rate, lowest to highest run. Every acknowledged row was counted.", ""]
-    lines += ["| | connections | req/s | spread | p50 ms | p99 ms | to (a) |", "|---|---|---|---|---|---|---|"]
+    lines += [
+        "| | connections | req/s | spread | p50 ms | p99 ms | broken | to (a) |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
     for letter, title in titles.items():
         for connections in sorted({each.connections for each in figures if each.letter == letter}):
             rate, floor = (median(figures, each, connections, "rate") for each in (letter, "a"))
             p50, p99 = (median(figures, letter, connections, what) for what in ("p50_ms", "p99_ms"))
             to_floor = f"{rate / floor:.2f}" if floor else ""
-            cells = (f"{rate:,.0f}", spread(figures, letter, connections), f"{p50:.1f}", f"{p99:.1f}", to_floor)
+            broken = f"{_broken(figures, letter, connections):,.0f}"
+            cells = (f"{rate:,.0f}", spread(figures, letter, connections), f"{p50:.1f}", f"{p99:.1f}", broken, to_floor)
             lines.append(f"| ({letter}) {title} | {connections} | {' | '.join(cells)} |")
     lines += ["", "| target | measured | goal | |", "|---|---|---|---|"]
     for target in targets(figures):

@@ -44,7 +44,7 @@ class Found:
     received: list[Received]
 
 
-def settle(line: Line, seconds: float = SETTLE_SECONDS) -> float:
+def settle(line: Line, seconds: float) -> float:
     """Wait until nothing waits any more, at most so long; how long it took."""
     started = time.monotonic()
     with line.connected() as conn:
@@ -54,7 +54,10 @@ def settle(line: Line, seconds: float = SETTLE_SECONDS) -> float:
 
 
 def look(line: Line) -> Found:
-    with line.connected() as conn:
+    """At one instant: where work still goes on, it is to be called stuck and no more."""
+    received = list(line.subscriber.received)
+    with line.connected() as conn, conn.transaction():
+        conn.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
         workflows = _rows(conn, "SELECT * FROM compliance.workflows")
         return Found(
             callbacks=_rows(conn, "SELECT * FROM compliance.callbacks"),
@@ -63,7 +66,7 @@ def look(line: Line) -> Found:
             events=_rows(conn, "SELECT * FROM compliance.events"),
             unfinished=_unfinished(conn, limit=1000),
             spooled=_spooled(line),
-            received=list(line.subscriber.received),
+            received=received,
         )
 
 

@@ -17,7 +17,10 @@ ALREADY_DOWN = "a receiver already down"
 
 @dataclass(frozen=True)
 class Entry:
-    """One request and its answer: a status, or None. `faults` are those that it met."""
+    """One request and its answer: a status, or None.
+
+    `faults` are those of the round that it is counted in, `met` all from its start to its end.
+    """
 
     key: str
     final: bool
@@ -26,6 +29,7 @@ class Entry:
     error: str | None
     seconds: float
     faults: Names
+    met: frozenset[str]
 
     @property
     def acknowledged(self) -> bool:
@@ -53,6 +57,13 @@ class Tally:
         return self.acknowledged / self.sent if self.sent else 1.0
 
 
+def counted(entries: Iterable[Entry]) -> Tally:
+    tally = Tally()
+    for entry in entries:
+        tally.add(entry)
+    return tally
+
+
 @dataclass
 class Ledger:
     """Written by the load's thread, read by others."""
@@ -72,23 +83,20 @@ class Ledger:
 
     def note(self, sent: Sent, *, final: bool, faults: Names) -> None:
         """`faults`: those at its start. A connection that was lost met those at its end."""
-        met = self.now if sent.answer is None else faults
+        now = self.now
+        counted_in = now if sent.answer is None else faults
         digest = hashlib.sha256(sent.post.body).hexdigest()
-        entry = Entry(sent.post.key, final, digest, sent.answer, sent.error, sent.seconds, met)
+        met = frozenset((*faults, *now)) - {*QUIET}
+        entry = Entry(sent.post.key, final, digest, sent.answer, sent.error, sent.seconds, counted_in, met)
         with self._lock:
             self.entries.append(entry)
 
-    def tally(self, entries: Iterable[Entry] | None = None) -> Tally:
-        tally = Tally()
-        for entry in self.entries if entries is None else entries:
-            tally.add(entry)
-        return tally
+    def tally(self) -> Tally:
+        return counted(self.entries)
 
-    def tally_of(self, fault: str, *, alone: bool = False) -> Tally:
-        """Of what met this fault, or this one and no other."""
-        return self.tally(
-            entry for entry in self.entries if (entry.faults == (fault,) if alone else fault in entry.faults)
-        )
+    def tally_of(self, fault: str) -> Tally:
+        """Of what is counted in its rounds, alone or with another."""
+        return counted(entry for entry in self.entries if fault in entry.faults)
 
     def sent(self) -> Counter[str]:
         """How often each body was sent."""

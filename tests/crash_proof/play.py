@@ -8,7 +8,8 @@ from pathlib import Path
 from random import Random
 
 from tests.crash_proof import network_faults, process_faults, store_faults, world_faults
-from tests.crash_proof.compare import Found, Problem, look, problems, settle
+from tests.crash_proof.availability import lacking
+from tests.crash_proof.compare import SETTLE_SECONDS, Found, Problem, look, problems, settle
 from tests.crash_proof.faults import FAULTS, Fault
 from tests.crash_proof.ledger import ALREADY_DOWN, Ledger
 from tests.crash_proof.line import Line, running_line
@@ -49,6 +50,7 @@ def play(
     logs: Path,
     names: Sequence[str] = (),
     worker_processes: int = 4,
+    settle_seconds: float = SETTLE_SECONDS,
     say: Callable[[str], None] = lambda _line: None,
 ) -> Played:
     """`logs`: a folder for those of our processes. `names`: these faults, in this order, instead of all."""
@@ -72,10 +74,10 @@ def play(
             load.stop()
 
         line.heal()
-        settled_in = settle(line)
+        settled_in = settle(line, settle_seconds)
         found = look(line)
         restarts = {name: process.restarts for name, process in line.processes.items()}
-        wrong = problems(found, ledger, load.transactions)
+        wrong = [*problems(found, ledger, load.transactions), *lacking(ledger.entries)]
         return Played(seed, ledger, injected, impossible, found, wrong, settled_in, restarts, line.cuts)
 
 

@@ -5,33 +5,23 @@ from collections import Counter
 from rich.console import Console
 from rich.table import Table
 
+from tests.crash_proof.availability import ENOUGH, measured
 from tests.crash_proof.faults import FAULTS
 from tests.crash_proof.ledger import QUIET, Tally
 from tests.crash_proof.play import Played
 
 # Of each promise so many are shown in full.
 _SHOWN = 10
-# Each alone, and with both receivers up when it came: what is lacking then is its own doing.
-_AVAILABILITY = {
-    "Postgres restarts": ("restart postgres",),
-    "Postgres away": ("postgres away", "kill postgres", "kill all of postgres", "kill a postgres backend"),
-    "Valkey away": ("kill valkey", "stop valkey", "valkey away", "valkey starts empty", "flushall", "valkey read-only",
-                    "valkey out of memory", "valkey drops its clients"),
-}  # fmt: skip
+_FEW = f" (fewer than {ENOUGH:,}: `make availability` asks for more)"
 
 
 def show(console: Console, played: Played) -> None:
     """Every fault with its answers, the totals, and what is wrong."""
     console.print(_faults(played))
     console.print(_totals(played))
-    for name, faults in _AVAILABILITY.items():
-        tally = Tally()
-        for fault in faults:
-            for entry in played.ledger.entries:
-                if entry.faults == (fault,):
-                    tally.add(entry)
-        if tally.sent:
-            console.print(f"{name}: {tally.acknowledged} of {tally.sent} acknowledged, {tally.availability:.3%}")
+    for share, tally in measured(played.ledger.entries):
+        got = f"{tally.acknowledged} of {tally.sent} acknowledged, {tally.availability:.3%}"
+        console.print(f"{share.name}: {got}; at least {share.least:.1%}{'' if tally.sent >= ENOUGH else _FEW}")
     _show_problems(console, played)
 
 

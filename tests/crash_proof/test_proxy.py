@@ -3,14 +3,14 @@
 import contextlib
 import socket
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
 
 from deploy.simulator.loop import LoopThread
 from tests.crash_proof.proxy import Cut, Proxy
+from tests.waiting import until
 
 
 class Echo:
@@ -88,7 +88,7 @@ def test_cut_after_lets_the_server_have_them_and_the_client_no_answer(proxy: Pro
         client.sendall(b"COMMIT")
 
         assert is_reset(client)
-    wait_until(lambda: bytes(echo.heard) == b"COMMIT")
+    until(lambda: bytes(echo.heard) == b"COMMIT")
 
 
 def test_cut_on_the_way_down_lets_the_server_have_them_too(proxy: Proxy, echo: Echo) -> None:
@@ -182,10 +182,3 @@ def answer(client: socket.socket) -> bytes:
         return client.recv(64)
     except ConnectionResetError:
         return b""
-
-
-def wait_until(holds: Callable[[], bool], seconds: float = 5) -> None:
-    deadline = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)

@@ -5,13 +5,14 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from deploy.processes import ProcessDiedError, Processes
+from tests.waiting import until
 
 ROOT = Path(__file__).parents[2]
 ENVIRONMENT = {"PATH": os.defpath}
@@ -38,16 +39,9 @@ def alive(pid: int) -> bool:
     return False
 
 
-def eventually(truth: Callable[[], bool], seconds: float = 10) -> bool:
-    deadline = time.monotonic() + seconds
-    while not truth() and time.monotonic() < deadline:
-        time.sleep(0.02)
-    return truth()
-
-
 def written(file: Path) -> str:
     """The file's first whole line, once it is there."""
-    assert eventually(lambda: file.exists() and file.read_text().endswith("\n"))
+    until(lambda: file.exists() and file.read_text().endswith("\n"))
     return file.read_text()
 
 
@@ -55,13 +49,13 @@ def test_what_was_killed_is_started_again(processes: Processes) -> None:
     processes.start("sleeper", "sleep", "60")
     killed = processes.pids()["sleeper"]
     os.kill(killed, signal.SIGKILL)
-    assert eventually(lambda: not processes.pids())
+    until(lambda: not processes.pids())
 
     def back() -> bool:
         processes.check()
         return "sleeper" in processes.pids()
 
-    assert eventually(back, 3)
+    until(back)
     assert processes.pids()["sleeper"] != killed
 
 
@@ -73,7 +67,7 @@ def test_what_keeps_dying_waits_longer_each_time(processes: Processes, tmp_path:
         processes.check()
         return starts.exists() and starts.read_text().count("\n") == 3
 
-    assert eventually(third)
+    until(third)
     first, second, last = map(float, starts.read_text().split())
     assert 0.5 <= second - first < last - second
     assert last - second >= 1.0
@@ -83,7 +77,7 @@ def test_without_restart_a_death_is_an_error_that_says_where_to_look(tmp_path: P
     log = tmp_path / "worker.log"
     with Processes(ENVIRONMENT, restart=False) as processes:
         processes.start("worker", "sh", "-c", "echo why; exit 3", output=log)
-        assert eventually(lambda: not processes.pids())
+        until(lambda: not processes.pids())
 
         with pytest.raises(ProcessDiedError, match=rf"worker ended with exit code 3; see {log}"):
             processes.check()
@@ -96,7 +90,7 @@ def test_a_signal_is_told_as_a_shell_tells_it() -> None:
     with Processes(ENVIRONMENT, restart=False) as processes:
         processes.start("worker", "sleep", "60")
         os.kill(processes.pids()["worker"], signal.SIGKILL)
-        assert eventually(lambda: not processes.pids())
+        until(lambda: not processes.pids())
 
         with pytest.raises(ProcessDiedError, match="exit code 137"):
             processes.check()
@@ -112,7 +106,7 @@ def test_a_command_that_is_not_there_is_an_error(processes: Processes, tmp_path:
 def test_the_environment_is_what_was_given_and_nothing_else(processes: Processes, tmp_path: Path) -> None:
     log = tmp_path / "log"
     processes.start("env", "env", extra_environment={"ROLE": "relay"}, output=log)
-    assert eventually(lambda: not processes.pids())
+    until(lambda: not processes.pids())
 
     assert sorted(log.read_text().splitlines()) == [f"PATH={os.defpath}", "ROLE=relay"]
 
@@ -152,7 +146,7 @@ def test_grandchildren_go_with_their_parent(processes: Processes, tmp_path: Path
 
     if killed:
         os.kill(processes.pids()["family"], signal.SIGKILL)
-        assert eventually(lambda: not processes.pids())
+        until(lambda: not processes.pids())
     else:
         processes.stop()
 
@@ -168,4 +162,4 @@ def test_nothing_outlives_a_killed_parent(tmp_path: Path) -> None:
         finally:
             parent.kill()
 
-    assert eventually(lambda: not any(alive(pid) for pid in pids))
+    until(lambda: not any(alive(pid) for pid in pids))

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -54,9 +55,28 @@ def serving(folder: Path, database_url: str) -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
-def feed_url(services: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with serving(tmp_path_factory.mktemp("feed"), services.database_url) as url:
+def feed_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("feed")
+
+
+@pytest.fixture(scope="module")
+def feed_url(services: Any, feed_folder: Path) -> Iterator[str]:
+    with serving(feed_folder, services.database_url) as url:
         yield url
+
+
+@pytest.fixture
+def waiting(feed_url: str, feed_folder: Path) -> Callable[[], int]:
+    """How many questions wait there for an event, as its metrics say."""
+    assert feed_url
+    desk = f"http://{(feed_folder / 'feed.ready').read_text().split()[1]}"
+
+    def count() -> int:
+        metrics = httpx2.get(f"{desk}/metrics", trust_env=False).text
+        [found] = re.findall(r"^jumio_feed_waiting (.+)$", metrics, re.MULTILINE)
+        return int(float(found))
+
+    return count
 
 
 @dataclass

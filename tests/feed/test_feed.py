@@ -21,6 +21,7 @@ from schemas.events.envelope import BATCH_CONTENT_TYPE
 from schemas.sql.queries import query
 from tests.events import validate_event
 from tests.feed.conftest import Event, Reader, bodies, serving, subjects, write_event
+from tests.waiting import until
 
 
 def test_an_empty_feed_is_an_empty_batch_with_a_place_to_go_on(reader: Reader, conn: Connection) -> None:
@@ -127,16 +128,16 @@ def test_an_erased_event_is_gone_and_the_cursor_goes_on(reader: Reader, conn: Co
     assert subjects(reader.read_all()) == [first, last]
 
 
-def test_a_wait_ends_with_the_event(reader: Reader, conn: Connection) -> None:
+def test_a_wait_ends_with_the_event(reader: Reader, conn: Connection, waiting: Callable[[], int]) -> None:
     reader.read()
     with ThreadPoolExecutor() as pool:
         began = time.monotonic()
-        waiting = pool.submit(reader.read, wait=20)
-        time.sleep(0.4)
-        assert not waiting.done()
+        answer = pool.submit(reader.read, wait=20)
+        until(lambda: waiting() == 1)
+        assert not answer.done()
         written = write_event(conn)
 
-        assert subjects(waiting.result(timeout=10)) == [written]
+        assert subjects(answer.result(timeout=10)) == [written]
     assert time.monotonic() - began < 10
 
 
@@ -155,7 +156,7 @@ def test_those_who_wait_hold_no_connection(feed_url: str, conn: Connection, read
     others = [Reader(feed_url, add(conn, f"waits-{number}"), reader.cursor) for number in range(3)]
     with ThreadPoolExecutor(30) as pool:
         waiting = [pool.submit(wait_for_events, other) for other in others for _ in range(MOST_REQUESTS)]
-        full = [until(lambda other=other: other.ask(wait=0.1), status=429) for other in others]
+        full = [answered(lambda other=other: other.ask(wait=0.1), status=429) for other in others]
         assert reader.read() == []
         connections = conn.execute(
             "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'jumio-pipeline feed'"
@@ -176,7 +177,7 @@ def test_who_hangs_up_leaves_its_place_to_others(reader: Reader) -> None:
         with pytest.raises(httpx2.TimeoutException):
             Reader(reader.url, reader.token, reader.cursor, patience=0.15).read(wait=30)
 
-    assert until(lambda: reader.ask(wait=0.1), status=200)
+    assert answered(lambda: reader.ask(wait=0.1), status=200)
 
 
 @pytest.mark.parametrize("header", [None, "", "Basic abc", "Bearer", "Bearer a b"])
@@ -189,15 +190,17 @@ def test_without_a_token_it_is_said_how(feed_url: str, header: str | None) -> No
     assert answer.headers["content-type"] == "application/problem+json"
 
 
-def test_a_revoked_token_is_refused_also_while_it_waits(reader: Reader, conn: Connection) -> None:
+def test_a_revoked_token_is_refused_also_while_it_waits(
+    reader: Reader, conn: Connection, waiting: Callable[[], int]
+) -> None:
     reader.read()
     with ThreadPoolExecutor() as pool:
-        waiting = pool.submit(reader.ask, wait=10)
-        time.sleep(0.4)
+        asked = pool.submit(reader.ask, wait=10)
+        until(lambda: waiting() == 1)
         revoke(conn, "reader")
         write_event(conn)
 
-        answer = waiting.result(timeout=5)
+        answer = asked.result(timeout=5)
     for refused in (answer, reader.ask(), Reader(reader.url, "jpf_nonsense").ask()):
         assert (refused.status_code, refused.json()["code"]) == (401, "token_unknown")
 
@@ -289,10 +292,7 @@ def test_it_gives_signs_of_life_and_says_what_it_hands_out(
         metrics = httpx2.get(f"{desk}/metrics", trust_env=False).text
         at_the_feed = httpx2.get(f"{url}/metrics", trust_env=False)
         pulse = f"feed/%/{(tmp_path / 'feed.pid').read_text()}"
-        deadline = time.monotonic() + 5
-        while not conn.execute("SELECT FROM pipeline.pulses WHERE process LIKE %s", [pulse]).fetchall():
-            assert time.monotonic() < deadline
-            time.sleep(0.02)
+        until(lambda: conn.execute("SELECT FROM pipeline.pulses WHERE process LIKE %s", [pulse]).fetchall())
         status = read_status(conn)
 
     for line in (
@@ -316,11 +316,11 @@ def test_it_gives_signs_of_life_and_says_what_it_hands_out(
 
 def wait_for_events(reader: Reader) -> list[Event]:
     """For as long as may be; anew where the one who looks whether all places are taken had taken the last."""
-    answer = until(lambda: reader.ask(wait=30), status=200)
+    answer = answered(lambda: reader.ask(wait=30), status=200)
     return list(answer.json())
 
 
-def until(ask: Callable[[], httpx2.Response], *, status: int) -> httpx2.Response:
+def answered(ask: Callable[[], httpx2.Response], *, status: int) -> httpx2.Response:
     """The first answer of this status; others may come before."""
     deadline = time.monotonic() + 10
     while (answer := ask()).status_code != status:

@@ -38,6 +38,7 @@ from schemas.settings import Settings
 from tests.line.byte_search import LEFT, everything, files, fingerprints, missing, rows, stream
 from tests.line.conftest import Hand
 from tests.line.test_steps import view
+from tests.waiting import until
 from workers.jumio.breaker import FRESH_SECONDS
 
 NOW = datetime.now(UTC)
@@ -494,13 +495,6 @@ def under_way(step: Callable[[Connection], None], database_url: str) -> threadin
 
 def wait_for(conn: Connection, statement: str) -> None:
     until(lambda: bool(conn.execute(statement.encode()).fetchall()))
-
-
-def until(holds: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 10
-    while not holds():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
 
 
 @pytest.fixture

@@ -23,7 +23,8 @@ from deploy.status import read_status
 from deploy.subscriptions import add, list_all, remove
 from schemas.sealing import KeyRing
 from schemas.settings import Settings, inherited_environment
-from tests.line.test_whole_line import COMMAND, client, operate, wait_for
+from tests.line.test_whole_line import COMMAND, client, operate
+from tests.waiting import until
 
 RING = KeyRing.generate()
 KEYS = KeyRing.parse(RING)
@@ -78,9 +79,9 @@ def test_a_callback_becomes_an_event_through_three_logins(
         sent = simulator.play(f"{door}/callbacks/default", [execution, scan], rate=None).sent
         assert {each.answer for each in sent} == {200}
         for key in (execution.key, scan.key):
-            wait_for(lambda key=key: len(conn.execute(EVENTS, [key]).fetchall()) == 2)
+            until(lambda key=key: len(conn.execute(EVENTS, [key]).fetchall()) == 2)
         operate_everything(operating, added.id)
-        wait_for(lambda: not conn.execute(b"SELECT FROM pipeline.audit_unsealed").fetchall())
+        until(lambda: not conn.execute(b"SELECT FROM pipeline.audit_unsealed").fetchall())
 
     with operator(auditor) as verifying:
         assert verify(verifying).wrong == []
@@ -120,8 +121,8 @@ def started(environments: dict[str, dict[str, str]], folder: Path) -> Iterator[s
             process = subprocess.Popen([COMMAND, name, *more], env=environments[f"jumio_{name}"], stderr=output)
             stack.callback(process.wait, 30)
             stack.callback(process.terminate)
-        wait_for(ready.exists)
+        until(ready.exists)
         door = f"http://{ready.read_text().split()[0]}"
         with client("127.0.0.11") as jumio:
-            wait_for(lambda: jumio.get(f"{door}/readyz/door").status_code == 200)
+            until(lambda: jumio.get(f"{door}/readyz/door").status_code == 200)
         yield door

@@ -5,13 +5,12 @@ import os
 import re
 import signal
 import subprocess
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, TypeVar
+from typing import Any
 from uuid import UUID
 
 import httpx2
@@ -25,13 +24,11 @@ from deploy.simulator.run import Simulator
 from deploy.simulator.scenarios import Execution
 from schemas.settings import inherited_environment
 from tests.events import validate_event
+from tests.waiting import until
 
 COMMAND = str(Path(__file__).parents[2] / ".venv/bin/jumio-pipeline")
-PATIENCE = 60.0
 # Planted where the receiver sees them; what the simulator invents about people is added in the test.
 CANARIES = ("PLANTED-BODY-7431", "PLANTED-QUERY-7432", "PLANTED-HEADER-7433", "PLANTED-AGENT-7434")
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -119,7 +116,7 @@ def test_a_callback_becomes_an_event_at_a_subscriber_and_on_the_stream(up: Up) -
     [execution] = up.simulator.create(outcomes=["passed"])
 
     report = up.simulator.play(up.callbacks, [execution])
-    emitted = wait_for(lambda: up.rows(events_of(execution, 2)))
+    emitted = until(lambda: up.rows(events_of(execution, 2)))
 
     assert [sent.answer for sent in report.sent] == [200]
     assert [event["type"] for event in emitted] == ["kyc.workflow.decided.v1", "kyc.workflow.images-stored.v1"]
@@ -137,7 +134,7 @@ def test_a_callback_becomes_an_event_at_a_subscriber_and_on_the_stream(up: Up) -
 def test_webhook_stream_and_feed_carry_the_same_bytes(up: Up) -> None:
     [execution] = up.simulator.create(outcomes=["rejected.digital_copy"])
     up.simulator.play(up.callbacks, [execution])
-    wait_for(lambda: up.rows(events_of(execution, 2)))
+    until(lambda: up.rows(events_of(execution, 2)))
     token_file = up.folder / "token"
     added = up.run("consumers", "add", "everyone", "--token-file", str(token_file))
     authorization = {"authorization": f"Bearer {token_file.read_text().strip()}"}
@@ -171,7 +168,7 @@ def test_a_stranger_gets_403_and_is_explained(up: Up) -> None:
     assert (refused.returncode, genuine.returncode) == (1, 0)
     assert "would be admitted: DNS gave it for callback." in genuine.stdout
     assert up.run("requeue", "--refused", "--from", "127.0.0.99").returncode == 0
-    wait_for(lambda: up.rows("SELECT 1 FROM compliance.callbacks WHERE source_ip = '127.0.0.99' AND state = 'parked'"))
+    until(lambda: up.rows("SELECT 1 FROM compliance.callbacks WHERE source_ip = '127.0.0.99' AND state = 'parked'"))
 
 
 @pytest.mark.parametrize(
@@ -182,7 +179,7 @@ def test_an_unreadable_body_is_kept_parked_and_requeued(up: Up, body: bytes, rea
     with client("127.0.0.11") as jumio:
         assert jumio.post(up.callbacks, content=body).status_code == 200
 
-    parked = wait_for(
+    parked = until(
         lambda: up.rows(f"SELECT * FROM compliance.callbacks WHERE reason LIKE '{reason}:%' AND state = 'parked'")
     )
     callback_id: UUID = parked[0]["callback_id"]
@@ -190,7 +187,7 @@ def test_an_unreadable_body_is_kept_parked_and_requeued(up: Up, body: bytes, rea
 
     assert requeued.returncode == 0, requeued.stderr
     again = f"SELECT 1 FROM compliance.callbacks WHERE callback_id = '{callback_id}' AND state = 'parked'"
-    wait_for(lambda: up.rows(f"{again} AND attempts = 1"))
+    until(lambda: up.rows(f"{again} AND attempts = 1"))
 
 
 def test_nothing_personal_is_in_any_log(up: Up) -> None:
@@ -205,7 +202,7 @@ def test_nothing_personal_is_in_any_log(up: Up) -> None:
 
     up.simulator.play(up.callbacks, executions)
     for execution in executions:
-        wait_for(lambda execution=execution: up.rows(events_of(execution, 2)))
+        until(lambda execution=execution: up.rows(events_of(execution, 2)))
     people = up.rows("SELECT first_name, last_name, document_number, date_of_birth FROM pipeline.identities")
 
     personal = {value for person in people for value in person.values() if value} | set(CANARIES)
@@ -231,7 +228,7 @@ def test_killed_processes_come_back_and_lose_nothing(up: Up) -> None:
 
     assert {sent.answer for sent in report.sent + later.sent} == {200}
     for execution in executions:
-        events = wait_for(lambda execution=execution: up.rows(events_of(execution, 2)), patience=150.0)
+        events = until(lambda execution=execution: up.rows(events_of(execution, 2)), seconds=150.0)
         assert [event["sequence"] for event in events] == [1, 2]
     keys = ", ".join(f"'{execution.key}'" for execution in executions)
     assert up.rows(f"SELECT count(*) AS verdicts FROM compliance.verdicts WHERE workflow_key IN ({keys})") == [
@@ -276,7 +273,7 @@ def test_up_stops_in_order_and_leaves_nothing() -> None:
             process.terminate()
 
             assert process.wait(40) == 0
-            assert wait_for(lambda: not [pid for pid in children if alive(pid)], patience=10)
+            assert until(lambda: not [pid for pid in children if alive(pid)], seconds=10)
         stopped = re.findall(r'"process": "(\w+)".*"process.stopped"', (folder / "log").read_text())
     assert len(children) > 8
     assert stopped == ["receiver", "feed", "relay", "worker"]
@@ -318,14 +315,6 @@ def events_of(execution: Execution, count: int) -> str:
         f"SELECT * FROM compliance.events WHERE {where} AND (SELECT count(*) FROM compliance.events"
         f" WHERE {where} AND delivered = 1 AND pending = 0 AND streamed_at IS NOT NULL) = {count} ORDER BY sequence"
     )
-
-
-def wait_for(found: Callable[[], T], patience: float = PATIENCE) -> T:
-    deadline = time.monotonic() + patience
-    while not (value := found()):
-        assert time.monotonic() < deadline, "it did not come"
-        time.sleep(0.2)
-    return value
 
 
 def client(source: str) -> httpx2.Client:

@@ -15,8 +15,10 @@ from tests.planted.defects import DEFECTS, Defect, Edit
 
 ROOT = Path(__file__).parents[2]
 _LONGEST_SECONDS = 300
-# pytest's own words: 1 is a failed test; 2 to 5 are a run that told nothing.
+# pytest's own words: 1 is a failed test; 2 to 5 are a run that told nothing. The crash proof ends likewise.
 _PASSED, _FAILED = 0, 1
+# Of the crash proof: more is under way at any instant than in a quiet run.
+_RATE = 30
 
 
 @click.command()
@@ -24,12 +26,16 @@ _PASSED, _FAILED = 0, 1
 def main(only: str) -> None:
     """Ends with 1 where a defect is not noticed, or where the tests fail without one."""
     chosen = [each for each in DEFECTS if only in each.name]
+    tests = dict.fromkeys(test for each in chosen for test in each.caught_by)
+    faults = dict.fromkeys(fault for each in chosen if each.proof for fault in each.proof.faults)
     with tempfile.TemporaryDirectory(prefix="jumio-pipeline-planted-") as name:
         Path(name).chmod(0o711)
         sound = copy_to(Path(name) / "sound")
-        if run(sound, [test for each in chosen for test in each.caught_by]) != _PASSED:
+        if tests and run_tests(sound, tests) != _PASSED:
             raise SystemExit("the tests fail without a defect: mend that first (make test)")
-        click.echo(f"without a defect: the {len({test for each in chosen for test in each.caught_by})} tests pass")
+        if faults and run_crash_proof(sound, faults).returncode != _PASSED:
+            raise SystemExit("the crash proof fails without a defect: mend that first (make crash-proof)")
+        click.echo(f"without a defect: {len(tests)} tests pass, and {len(faults)} faults break no promise")
         missed = [each.name for each in chosen if not notice(each, Path(name) / "planted")]
     click.echo(f"{len(chosen) - len(missed)} of {len(chosen)} planted defects noticed")
     if missed:
@@ -37,11 +43,14 @@ def main(only: str) -> None:
 
 
 def notice(defect: Defect, folder: Path) -> bool:
-    """Plant it and see whether every test that should notice does, each by itself."""
+    """Plant it and see whether all that should notice does: every test by itself, the crash proof by its promise."""
     shutil.rmtree(folder, ignore_errors=True)
     plant(defect.edits, copy_to(folder))
     began = time.monotonic()
-    noticed = all(run(folder, [test]) == _FAILED for test in defect.caught_by)
+    noticed = all(run_tests(folder, [test]) == _FAILED for test in defect.caught_by)
+    if defect.proof:
+        ended = run_crash_proof(folder, defect.proof.faults)
+        noticed &= ended.returncode == _FAILED and f"broken: {defect.proof.broken}:" in ended.stdout
     click.echo(f"{'noticed' if noticed else 'MISSED '}  {defect.name}  ({time.monotonic() - began:.0f} s)")
     return noticed
 
@@ -70,14 +79,23 @@ def copy_to(folder: Path) -> Path:
     return folder
 
 
-def run(folder: Path, tests: Iterable[str]) -> int:
-    """The exit code of pytest. The copy comes before the installed project, for its processes too."""
-    command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", *dict.fromkeys(tests)]
-    environment = {**inherited_environment(), "PYTHONPATH": str(folder)}
-    ended = subprocess.run(
-        command, cwd=folder, env=environment, capture_output=True, timeout=_LONGEST_SECONDS, check=False
-    )
-    return ended.returncode
+def run_tests(folder: Path, tests: Iterable[str]) -> int:
+    """The exit code of pytest."""
+    return _run(folder, "pytest", "-x", "-q", "-p", "no:cacheprovider", *tests).returncode
+
+
+def run_crash_proof(folder: Path, faults: Iterable[str]) -> subprocess.CompletedProcess[str]:
+    options = [word for fault in faults for word in ("--fault", fault)]
+    return _run(folder, "tests.crash_proof", "--seed", "1", "--rate", str(_RATE), *options)
+
+
+def _run(folder: Path, module: str, *options: str) -> subprocess.CompletedProcess[str]:
+    """The copy comes before the installed project, for its processes too."""
+    return subprocess.run(
+        [sys.executable, "-m", module, *options],
+        cwd=folder, env={**inherited_environment(), "PYTHONPATH": str(folder)},
+        capture_output=True, text=True, timeout=_LONGEST_SECONDS, check=False,
+    )  # fmt: skip
 
 
 if __name__ == "__main__":

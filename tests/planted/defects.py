@@ -1,4 +1,4 @@
-"""Defects as people really write them, each with the tests that must notice it."""
+"""Defects as people really write them, each with the tests, or the run of the crash proof, that must notice it."""
 
 from dataclasses import dataclass
 
@@ -13,17 +13,26 @@ class Edit:
 
 
 @dataclass(frozen=True)
+class Proof:
+    """Faults of the crash proof, in this order, and the promise that it must then call broken."""
+
+    faults: tuple[str, ...]
+    broken: str
+
+
+@dataclass(frozen=True)
 class Defect:
     """What somebody might have written instead, and who says that it is wrong."""
 
     name: str
     edits: tuple[Edit, ...]
-    caught_by: tuple[str, ...]
+    caught_by: tuple[str, ...] = ()
+    proof: Proof | None = None
 
 
-def defect(name: str, path: str, old: str, new: str, *caught_by: str) -> Defect:
+def defect(name: str, path: str, old: str, new: str, *caught_by: str, proof: Proof | None = None) -> Defect:
     """The usual one: a single edit."""
-    return Defect(name, (Edit(path, old, new),), caught_by)
+    return Defect(name, (Edit(path, old, new),), caught_by, proof)
 
 
 _STEPS, _DOOR, _INBOX = "tests/line/test_steps.py", "tests/receiver/test_door.py", "tests/receiver/test_inbox.py"
@@ -31,6 +40,7 @@ _RELAY, _ALLOWLIST, _TRANSPORT = (
     "tests/workers/test_relay.py", "tests/receiver/test_allowlist.py", "tests/workers/jumio/test_transport.py"
 )  # fmt: skip
 _DRAIN = "tests/receiver/test_drain.py"
+_CATALOGUE = "tests/receiver/catalogue/test_catalogue.py::test_it_is_answered_and_kept_as_the_catalogue_says"
 _EGRESS = "tests/workers/test_egress.py"
 _ERASE, _SEALED = "tests/line/test_erase.py", "tests/line/test_sealed.py"
 _RETENTION, _FEED = "tests/deploy/test_retention.py", "tests/feed/test_feed_cursor.py"
@@ -42,6 +52,23 @@ DEFECTS = (
         "kept = await waiting.kept",
         "kept = waiting is not None",
         f"{_INBOX}::test_without_postgres_the_answer_is_not_kept_and_in_time",
+        proof=Proof(("kill before INSERT", "cut before INSERT", "stop postgres"), "acknowledged is kept"),
+    ),
+    defect(
+        "tells callers whom a broken connection left that they are kept",
+        "receiver/waiting.py",
+        """        for waiting in self._rows:
+            waiting.settle(kept=False)""",
+        """        for waiting in self._rows:
+            waiting.settle(kept=True)""",
+        proof=Proof(("cut before INSERT", "stop postgres"), "acknowledged is kept"),
+    ),
+    defect(
+        "forgets the spool when Postgres is away",
+        "receiver/inbox.py",
+        "if self._spool is None or row.state ==",
+        "if self._spool or row.state ==",
+        proof=Proof(("postgres away",), "faults behind the door do not close it"),
     ),
     defect(
         "forgets what was under way when the connection broke",
@@ -84,6 +111,7 @@ DEFECTS = (
         "(work.leased_until IS NULL OR work.leased_until < now())",
         "work.leased_until IS NULL",
         f"{_RELAY}::test_a_message_that_the_broker_lost_is_sent_again_after_its_lease",
+        proof=Proof(("cut before a message arrives", "flushall", "valkey starts empty"), "nothing is stuck"),
     ),
     defect(
         "sends again what is still leased",
@@ -249,14 +277,15 @@ WHERE id = %(id)s AND state = '{waiting}' AND %(attempt)s > 0""",
     defect(
         "reads forms at the door",
         "receiver/intake.py",
-        "        body = await read_body(\n"
-        '            receive, limit=state["settings"].max_body_bytes, seconds=BODY_SECONDS, ticks=state["ticks"]\n'
-        "        )",
-        "        from urllib.parse import urlencode\n"
-        "        from starlette.requests import Request\n"
-        "        form = await Request(scope, receive).form()\n"
-        "        body = Body(urlencode(form).encode())",
-        f"{_DOOR}::test_a_callback_is_kept_exactly_and_answered_with_an_empty_200",
+        "    except (IncompleteError, SlowError) as error:\n        return _not_complete(error, state)\n",
+        "    except (IncompleteError, SlowError) as error:\n        return _not_complete(error, state)\n"
+        # As Starlette's form() does where python-multipart is installed: so many fields at most, and the rest by value.
+        '    if (b"content-type", b"application/x-www-form-urlencoded") in scope["headers"]:\n'
+        "        from urllib.parse import parse_qsl, urlencode\n"
+        "        fields = parse_qsl(body.data, keep_blank_values=True, max_num_fields=1000)\n"
+        "        body = Body(urlencode(fields).encode(), body.over, body.more)\n",
+        f"{_CATALOGUE}[direct-F3-jumio]",
+        f"{_CATALOGUE}[direct-F6-jumio]",
     ),
     defect(
         "leaves no tombstone",

@@ -3,11 +3,12 @@
 import contextlib
 import os
 import signal
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import psycopg
+
+from tests.waiting import until
 
 
 def terminate(url: str) -> None:
@@ -42,15 +43,23 @@ def frozen(url: str) -> Iterator[None]:
 def setting(url: str, name: str, value: str) -> Iterator[None]:
     """Another configuration."""
     with psycopg.connect(url, autocommit=True) as conn:
+        [(before,)] = conn.execute(f"SHOW {name}").fetchall()
         conn.execute(f"ALTER SYSTEM SET {name} = {value}")
         conn.execute("SELECT pg_reload_conf()")
-        time.sleep(0.3)
+        until(lambda: _shown(url, name) == value)
         try:
             yield
         finally:
             conn.execute(f"ALTER SYSTEM RESET {name}")
             conn.execute("SELECT pg_reload_conf()")
-            time.sleep(0.3)
+            until(lambda: _shown(url, name) == before)
+
+
+def _shown(url: str, name: str) -> str:
+    """What a new connection is given: the others follow when they are next asked."""
+    with psycopg.connect(url, autocommit=True) as conn:
+        [(value,)] = conn.execute(f"SHOW {name}").fetchall()
+        return str(value)
 
 
 @contextlib.contextmanager

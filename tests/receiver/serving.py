@@ -8,13 +8,13 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from schemas.sealing import KeyRing
+from tests.waiting import until
 
 KEYS = KeyRing.generate()
 JUMIO, JUMIO_TOO, STRANGER = "127.0.0.11", "127.0.0.12", "127.0.0.66"
@@ -70,7 +70,7 @@ class Served:
         return found
 
     def until_ready(self, *parts: str) -> None:
-        wait_until(lambda: all(self.ready()["parts"][part]["ok"] for part in parts))
+        until(lambda: all(self.ready()["parts"][part]["ok"] for part in parts))
 
     def metrics(self) -> str:
         return self.request("GET", "/metrics", port=self.metrics_port)[2].decode()
@@ -90,7 +90,7 @@ def serve(environment: Mapping[str, str], folder: Path) -> Iterator[Served]:
             command, env=clean | dict(environment), cwd=Path(__file__).parents[2], stderr=errors, stdout=errors
         )
     try:
-        wait_until(lambda: ready_file.exists() or process.poll() is not None)
+        until(lambda: ready_file.exists() or process.poll() is not None)
         assert process.poll() is None, log.read_text()
         door, desk = ready_file.read_text().split()
         ready_file.unlink()
@@ -112,10 +112,3 @@ def read_all(talk: socket.socket) -> bytes:
         while chunk := talk.recv(65536):
             received += chunk
     return received
-
-
-def wait_until(holds: Any, *, seconds: float = 15) -> None:
-    deadline = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < deadline, "it did not come true in time"
-        time.sleep(0.03)

@@ -213,7 +213,7 @@ def test_a_frozen_postgres_neither_hangs_an_answer_nor_poisons_what_follows(data
             with frozen(database):
                 began = time.monotonic()
                 assert not any(await kept(inbox, *(arrival() for _ in range(10))))
-                assert time.monotonic() - began < ANSWER_SECONDS + 0.3
+                assert time.monotonic() - began < 2 * ANSWER_SECONDS
             began = time.monotonic()
             while not all(await kept(inbox, arrival())):
                 assert time.monotonic() - began < 8

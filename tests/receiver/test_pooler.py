@@ -14,8 +14,9 @@ from psycopg.conninfo import conninfo_to_dict
 from receiver.server import POOLED, run
 from schemas.settings import Settings, SettingsError
 from tests.receiver.catalogue.proxies import free_port, is_installed, listens, path_of_programs
-from tests.receiver.serving import LONG, serve, wait_until
+from tests.receiver.serving import LONG, serve
 from tests.receiver.test_inbox import rows
+from tests.waiting import until
 
 pytestmark = pytest.mark.skipif(not is_installed("pgbouncer"), reason="pgbouncer is not installed")
 
@@ -38,7 +39,7 @@ def pgbouncer(url: str, *lines: str) -> Iterator[str]:
         assert program is not None
         process = subprocess.Popen([program, "-q", str(file)], stderr=subprocess.DEVNULL)
         try:
-            wait_until(lambda: listens(port))
+            until(lambda: listens(port))
             yield f"postgresql://anyone@127.0.0.1:{port}/pooled"
         finally:
             process.terminate()

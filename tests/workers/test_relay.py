@@ -3,7 +3,6 @@
 import base64
 import json
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -13,12 +12,23 @@ import psycopg
 import pytest
 import redis
 from psycopg import Connection
+from structlog.testing import capture_logs
 
 from deploy.status import read_status
 from schemas.settings import Settings
 from schemas.sql.queries import work_query
+from tests.waiting import until
 from tests.workers.relaying import messages, put, sent
-from workers.broker import CLAIM_SECONDS, LEASE_SECONDS, SOFT_TIME_LIMIT, TASKS, TIME_LIMIT, build_app
+from workers.broker import (
+    ASKING_SECONDS,
+    CLAIM_SECONDS,
+    LEASE_SECONDS,
+    SOFT_TIME_LIMIT,
+    TASKS,
+    TIME_LIMIT,
+    build_app,
+)
+from workers.jumio import budget, token, transport
 from workers.relay import Relay
 
 HOST, LATE = "callback.jumio.com", "callback.emea-1.jumio.ai"
@@ -160,24 +170,17 @@ def running(settings: Settings) -> Iterator[Relay]:
         assert not thread.is_alive()
 
 
-def wait_for(condition: Callable[[], object], seconds: float = 20) -> None:
-    until = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < until, "it did not happen in time"
-        time.sleep(0.02)
-
-
 def test_a_relay_whose_database_connection_is_cut_goes_on(
     settings: Settings, conn: Connection, valkey: "redis.Redis"
 ) -> None:
     with running(settings):
         [first] = put(conn)
-        wait_for(lambda: sent(valkey) == [first])
+        until(lambda: sent(valkey) == [first])
         cut = conn.execute(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'jumio-pipeline relay'"
         ).fetchall()
         [second] = put(conn)
-        wait_for(lambda: len(sent(valkey)) == 2)
+        until(lambda: len(sent(valkey)) == 2)
 
     assert cut == [(True,)]
     assert set(sent(valkey)) == {first, second}
@@ -185,11 +188,11 @@ def test_a_relay_whose_database_connection_is_cut_goes_on(
 
 def test_a_relay_whose_broker_comes_back_goes_on(settings: Settings, conn: Connection, valkey: "redis.Redis") -> None:
     valkey.config_set("maxmemory", 1)
-    with running(settings):
+    with capture_logs() as logs, running(settings):
         ids = put(conn, 3)
-        time.sleep(0.3)
+        until(lambda: "relay.broker_away" in {line["event"] for line in logs})
         valkey.config_set("maxmemory", 0)
-        wait_for(lambda: len(sent(valkey)) == 3)
+        until(lambda: len(sent(valkey)) == 3)
 
     assert sorted(sent(valkey)) == sorted(ids)
 
@@ -198,7 +201,7 @@ def test_a_relay_gives_signs_of_life_and_asks_workers_for_theirs(
     settings: Settings, conn: Connection, valkey: "redis.Redis"
 ) -> None:
     with running(settings):
-        wait_for(lambda: messages(valkey))
+        until(lambda: messages(valkey))
 
     assert conn.execute("SELECT role FROM pipeline.pulses").fetchall() == [("relay",)]
     assert [message["headers"]["task"] for message in messages(valkey)] == ["pulse"]
@@ -207,7 +210,10 @@ def test_a_relay_gives_signs_of_life_and_asks_workers_for_theirs(
 def test_leases_and_limits_outlast_one_another() -> None:
     app = build_app(Settings.load("relay", {"DATABASE_URL": "x", "BROKER_URL": "redis://h/0"}))
 
-    assert CLAIM_SECONDS > TIME_LIMIT > SOFT_TIME_LIMIT
+    assert (
+        CLAIM_SECONDS > TIME_LIMIT > SOFT_TIME_LIMIT > ASKING_SECONDS + token.PATIENCE_SECONDS + budget.PATIENCE_SECONDS
+    )
+    assert ASKING_SECONDS > transport.TOTAL_SECONDS
     assert (app.conf.task_time_limit, app.conf.task_soft_time_limit) == (TIME_LIMIT, SOFT_TIME_LIMIT)
     assert app.conf.broker_transport_options["visibility_timeout"] > TIME_LIMIT
 
@@ -218,7 +224,7 @@ def judge(settings: Settings, conn: Connection, valkey: "redis.Redis") -> Callab
 
     def run(**changed: Any) -> list[tuple[str, str | None]]:
         with running(settings.model_copy(update={"source_hosts": (HOST,), **changed})):
-            wait_for(lambda: messages(valkey))
+            until(lambda: messages(valkey))
         statement = "SELECT CASE state WHEN 'stored' THEN 'admitted' ELSE state END, last_error"
         return conn.execute(f"{statement} FROM pipeline.callbacks ORDER BY client_address".encode()).fetchall()
 
@@ -359,7 +365,7 @@ def test_an_admitted_callback_is_sent_by_the_same_relay(
     answer(conn, first=HOUR)
 
     with running(settings):
-        wait_for(lambda: sent(valkey))
+        until(lambda: sent(valkey))
 
     assert sent(valkey) == ids
 
@@ -380,11 +386,12 @@ def test_what_strangers_sent_is_dropped_after_a_week(conn: Connection, judge: Ca
 def test_a_relay_stops_in_time_without_a_broker(database_url: str, conn: Connection) -> None:
     relay = Relay(Settings.load("relay", {"DATABASE_URL": database_url, "BROKER_URL": "redis://127.0.0.1:1/0"}))
     running = threading.Thread(target=relay.run)
-    running.start()
-    time.sleep(0.5)
+    with capture_logs() as logs:
+        running.start()
+        until(lambda: "relay.broker_away" in {line["event"] for line in logs})
 
-    relay.stop()
-    running.join(15)
+        relay.stop()
+        running.join(15)
 
     assert not running.is_alive()
 

@@ -1,8 +1,10 @@
 """Around every step: one claim at a time, and afterwards a row that says how it went."""
 
 import hashlib
+import socket
 import threading
 from collections.abc import Callable
+from contextlib import closing
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -18,6 +20,7 @@ from schemas.settings import DELIVERY_RETRY_SECONDS, JUMIO_RETRY_SECONDS
 from workers import store
 from workers.broker import CLAIM_SECONDS
 from workers.errors import JumioAwayError, JumioNotReadyError, JumioRefusedError, LineError
+from workers.jumio.transport import Http
 from workers.work import Step, Work
 
 
@@ -83,6 +86,20 @@ def test_who_asks_for_more_time_gets_it(
     work(callback_id, failing(JumioAwayError("answered 429", asked))).run(conn)
 
     assert at_least <= row(conn)["seconds"] <= at_most
+
+
+def test_all_that_a_row_asks_is_answered_in_its_time_or_asked_again(
+    conn: Connection, callback_id: UUID, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("workers.work.ASKING_SECONDS", 0.1)
+    with socket.create_server(("127.0.0.1", 0)) as silent, closing(Http()) as http:
+
+        def step(_conn: Connection, _attempt: int) -> None:
+            http.ask(f"http://127.0.0.1:{silent.getsockname()[1]}", asked="details", headers={}, at_most=1)
+
+        work(callback_id, step).run(conn)
+
+    assert row(conn)["last_error"] == "jumio_away: details; ReadTimeout from TimeoutError"
 
 
 def test_when_the_tries_run_out_the_row_is_parked_with_the_last_reason(conn: Connection, callback_id: UUID) -> None:

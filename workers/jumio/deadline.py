@@ -17,8 +17,8 @@ _ends_at: ContextVar[float] = ContextVar("ends_at", default=math.inf)
 
 @contextmanager
 def within(seconds: float) -> Iterator[None]:
-    """Everything that is sent and read inside shares these seconds."""
-    before = _ends_at.set(time.monotonic() + seconds)
+    """Everything that is sent and read inside shares these seconds, or what is left of those around it."""
+    before = _ends_at.set(min(_ends_at.get(), time.monotonic() + seconds))
     try:
         yield
     finally:

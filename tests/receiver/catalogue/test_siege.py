@@ -1,11 +1,15 @@
 """Who is slow, silent, many or loud does not keep Jumio out; who says it is Jumio by PROXY or TLS is not believed."""
 
+import asyncio
 import contextlib
+import os
 import re
 import resource
+import signal
 import socket
 import ssl
 import struct
+import subprocess
 import threading
 import time
 import warnings
@@ -19,7 +23,8 @@ from tests.receiver.catalogue.case import HEAD, post
 from tests.receiver.catalogue.conftest import Front
 from tests.receiver.catalogue.proxies import BALANCER, PROXIES, client_context, free_port
 from tests.receiver.catalogue.talk import talk
-from tests.receiver.serving import JUMIO, LONG, STRANGER, read_all, wait_until
+from tests.receiver.serving import JUMIO, LONG, STRANGER, read_all
+from tests.waiting import until
 
 # The long form, as make door-proof says it.
 CONTEXT = client_context()
@@ -64,7 +69,7 @@ def test_connections_that_are_reset_at_once_leave_nothing_behind(front: Front) -
         with socket.create_connection(("127.0.0.1", front.port), timeout=20, source_address=(STRANGER, 0)) as gone:
             gone.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
-    wait_until(lambda: files() <= before + 8)
+    until(lambda: files() <= before + 8)
     assert seconds_of_a_callback(front) < 1
 
 
@@ -87,8 +92,8 @@ def test_a_flood_of_strangers_costs_little_and_is_hardly_logged(front: Front) ->
     seconds, lines = 60.0 if LONG else 2.0, len(front.served.lines())
 
     with flooded(front) as sent:
-        until, took = time.monotonic() + seconds, []
-        while time.monotonic() < until:
+        ends_at, took = time.monotonic() + seconds, []
+        while time.monotonic() < ends_at:
             took.append(seconds_of_a_callback(front))
             time.sleep(0.05)
 
@@ -139,9 +144,9 @@ BEGINNINGS = {
 }
 
 
-def drip(held: socket.socket, *, until: float) -> None:
+def drip(held: socket.socket, *, ends_at: float) -> None:
     """A byte every other second, until the other side ends it."""
-    while time.monotonic() < until:
+    while time.monotonic() < ends_at:
         held.sendall(b"X")
         held.settimeout(2)
         with contextlib.suppress(TimeoutError):
@@ -163,7 +168,7 @@ def test_silence_and_slowness_are_ended_in_time(front: Front) -> None:
                 if kind == "idle":
                     held.recv(4096)
                 if kind.startswith("dripping"):
-                    drip(held, until=began + 40)
+                    drip(held, ends_at=began + 40)
                 held.settimeout(45)
                 read_all(held)
         return time.monotonic() - began
@@ -193,10 +198,10 @@ def test_who_never_reads_its_answers_is_ended(front: Front) -> None:
     desk = ("127.0.0.1", front.served.metrics_port)
     with socket.create_connection(desk, timeout=60) as deaf, contextlib.suppress(ConnectionError):
         deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-        until = time.monotonic() + 400
-        while time.monotonic() < until and not cut():
+        ends_at = time.monotonic() + 400
+        while time.monotonic() < ends_at and not cut():
             deaf.sendall(b"GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n")
-    wait_until(cut)
+    until(cut)
 
 
 def test_old_tls_is_refused_and_names_do_not_matter(front: Front) -> None:
@@ -297,3 +302,51 @@ def resident_bytes(parent: int) -> int:
     children = Path(f"/proc/{parent}/task/{parent}/children").read_text(encoding="ascii").split()
     pages = [int(Path(f"/proc/{child}/statm").read_text(encoding="ascii").split()[1]) for child in children]
     return sum(pages) * resource.getpagesize()
+
+
+@pytest.mark.skipif(not LONG, reason="three thousand connections: make door-proof")
+def test_a_full_queue_of_connections_loses_nothing_that_was_acknowledged(front: Front) -> None:
+    """While the receiver stands still the kernel takes connections until its queue is full, and then none."""
+    if front.way != "direct":
+        pytest.skip("a proxy has a queue of its own")
+    front.rows()
+    bodies, receiver = [b"%d" % number for number in range(3000)], front.served.process.pid
+
+    async def is_acknowledged(body: bytes) -> bool:
+        try:
+            reader, writer = await asyncio.open_connection("127.0.0.1", front.port, local_addr=(JUMIO, 0))
+            with contextlib.closing(writer):
+                writer.write(post(body, b"Connection: close"))
+                return (await asyncio.wait_for(reader.read(), 30)).startswith(b"HTTP/1.1 200")
+        except (OSError, TimeoutError):
+            return False
+
+    async def ask_all() -> list[bool]:
+        asking = [asyncio.create_task(is_acknowledged(body)) for body in bodies]
+        await asyncio.sleep(3)
+        os.kill(receiver, signal.SIGCONT)
+        return await asyncio.gather(*asking)
+
+    os.kill(receiver, signal.SIGSTOP)
+    try:
+        answers = asyncio.run(ask_all())
+    finally:
+        os.kill(receiver, signal.SIGCONT)
+
+    acknowledged = {body for body, is_kept in zip(bodies, answers, strict=True) if is_kept}
+    assert len(acknowledged) > 1000
+    assert acknowledged - set(front.rows()) == set()
+
+
+@pytest.mark.skipif(not LONG, reason="asks openssl: make door-proof")
+def test_nobody_renegotiates(front: Front) -> None:
+    if front.way == "direct":
+        pytest.skip("TLS is a proxy's")
+    command = ["openssl", "s_client", "-tls1_2", "-connect", f"127.0.0.1:{front.port}"]
+
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as client:
+        said, _ = client.communicate(b"R\n", timeout=30)
+
+    assert b"RENEGOTIATING" in said
+    assert b"no renegotiation" in said
+    assert seconds_of_a_callback(front) < 1

@@ -27,6 +27,7 @@ from workers.errors import (
     ParkError,
     TryAgainError,
 )
+from workers.jumio.deadline import within
 from workers.jumio.transport import Answer, Http, read_wish, require_ok
 
 Serve = Callable[[Callable[[Asked], Script]], Server]
@@ -165,6 +166,15 @@ def test_silence_ends_at_the_deadline(serve: Serve, http: Http) -> None:
 
     with pytest.raises(JumioAwayError, match="ReadTimeout"):
         ask(http, server)
+
+
+def test_questions_of_one_row_share_its_deadline(serve: Serve, http: Http) -> None:
+    server = serve(lambda _: [0.3, reply(200, b"{}")])
+
+    with within(0.5):
+        assert ask(http, server) == b"{}"
+        with pytest.raises(JumioAwayError, match="ReadTimeout"):
+            ask(http, server)
 
 
 BAD_BODIES = [
