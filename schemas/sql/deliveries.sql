@@ -15,17 +15,7 @@ WITH targets AS (
     CROSS JOIN LATERAL (
         SELECT work.id, work.next_attempt_at FROM pipeline.deliveries work
         WHERE work.target = targets.target AND work.state = 'pending' AND work.next_attempt_at <= now()
-            AND (work.leased_until IS NULL OR work.leased_until < now())
-            AND (work.claimed_until IS NULL OR work.claimed_until < now())
-            -- What comes before, for this target and workflow, is settled first.
-            AND NOT EXISTS (
-                SELECT FROM pipeline.deliveries earlier
-                WHERE earlier.target = work.target AND earlier.tenant = work.tenant AND earlier.family = work.family
-                    AND earlier.workflow_key = work.workflow_key AND earlier.sequence < work.sequence
-                    AND earlier.state = 'pending'
-                -- Both keep it one look-up a row in deliveries_order; as a join it took 77 s with 100,000 rows of one workflow.
-                ORDER BY earlier.sequence OFFSET 0
-            )
+            AND {free} AND {in_order}
         ORDER BY work.next_attempt_at
         LIMIT greatest(0, targets.most - (
             SELECT count(*) FROM pipeline.deliveries busy
@@ -48,12 +38,7 @@ UPDATE pipeline.deliveries work
 SET attempts = attempts + 1, claimed_until = now() + %(claim)s * interval '1 second'
 WHERE work.id = %(id)s AND work.state = 'pending' AND work.next_attempt_at <= now()
     AND (work.claimed_until IS NULL OR work.claimed_until < now())
-    AND NOT EXISTS (
-        SELECT FROM pipeline.deliveries earlier
-        WHERE earlier.target = work.target AND earlier.tenant = work.tenant AND earlier.family = work.family
-            AND earlier.workflow_key = work.workflow_key AND earlier.sequence < work.sequence
-            AND earlier.state = 'pending'
-    )
+    AND {in_order}
 RETURNING attempts, attempts - forgiven AS counted;
 
 -- name: insert_deliveries
@@ -76,25 +61,20 @@ WHERE event.id = %(event_id)s;
 -- name: get_delivery
 -- What one attempt sends, and where; nothing once the row is settled, another attempt has it, its claim would end before
 -- the sending must, or an earlier one was put back meanwhile: a worker that stood still must not send out of turn.
-SELECT delivery.id, event.id AS event_id, event.type, event.tenant, event.workflow_key, event.sequence, event.body,
-    delivery.destination, delivery.replays,
+SELECT work.id, event.id AS event_id, event.type, event.tenant, event.workflow_key, event.sequence, event.body,
+    work.destination, work.replays,
     subscription.id AS subscription_id, subscription.url, subscription.sealed_secret,
     subscription.removed_at IS NOT NULL AS removed, subscription.enrich, subscription.failures > 0 AS failing,
     EXISTS (
         SELECT FROM pipeline.retired_secrets retired
         WHERE retired.subscription_id = subscription.id AND retired.expires_at > now()
     ) AS rotated
-FROM pipeline.deliveries delivery
-JOIN pipeline.events event ON event.id = delivery.event_id
-LEFT JOIN pipeline.subscriptions subscription ON subscription.id = delivery.subscription_id
-WHERE delivery.id = %(id)s AND delivery.state = 'pending' AND delivery.attempts = %(attempt)s
-    AND delivery.claimed_until > clock_timestamp() + %(seconds)s * interval '1 second'
-    AND NOT EXISTS (
-        SELECT FROM pipeline.deliveries earlier
-        WHERE earlier.target = delivery.target AND earlier.tenant = delivery.tenant
-            AND earlier.family = delivery.family AND earlier.workflow_key = delivery.workflow_key
-            AND earlier.sequence < delivery.sequence AND earlier.state = 'pending'
-    );
+FROM pipeline.deliveries work
+JOIN pipeline.events event ON event.id = work.event_id
+LEFT JOIN pipeline.subscriptions subscription ON subscription.id = work.subscription_id
+WHERE work.id = %(id)s AND work.state = 'pending' AND work.attempts = %(attempt)s
+    AND work.claimed_until > clock_timestamp() + %(seconds)s * interval '1 second'
+    AND {in_order};
 
 -- name: note_status
 -- The subscriber's latest answer, which was not that it took the event.
@@ -119,15 +99,7 @@ WITH sent AS (
         SELECT work.id FROM pipeline.deliveries work
         WHERE work.target = sent.target AND work.id <> sent.id AND work.state = 'pending'
             AND work.next_attempt_at <= now()
-            AND (work.leased_until IS NULL OR work.leased_until < now())
-            AND (work.claimed_until IS NULL OR work.claimed_until < now())
-            AND NOT EXISTS (
-                SELECT FROM pipeline.deliveries earlier
-                WHERE earlier.target = work.target AND earlier.tenant = work.tenant AND earlier.family = work.family
-                    AND earlier.workflow_key = work.workflow_key AND earlier.sequence < work.sequence
-                    AND earlier.state = 'pending'
-                ORDER BY earlier.sequence OFFSET 0
-            )
+            AND {free} AND {in_order}
         ORDER BY work.next_attempt_at
         LIMIT 1
         FOR UPDATE SKIP LOCKED
@@ -205,26 +177,21 @@ ON CONFLICT (event_id, target) DO NOTHING;
 -- name: list_deliveries
 -- The newest events first; `held` says what a pending one waits for besides its time.
 SELECT event.id AS event_id, event.type, event.tenant, event.workflow_key, event.sequence, event.occurred_at,
-    delivery.destination, subscription.id AS subscription_id, subscription.url, delivery.state,
-    delivery.attempts - delivery.forgiven AS attempts, delivery.replays, delivery.last_status, delivery.last_error,
-    CASE WHEN delivery.state = 'pending' THEN delivery.next_attempt_at END AS next_attempt_at,
-    delivery.finished_at, delivery.first_delivered_at,
-    CASE WHEN delivery.state <> 'pending' THEN NULL
+    work.destination, subscription.id AS subscription_id, subscription.url, work.state,
+    work.attempts - work.forgiven AS attempts, work.replays, work.last_status, work.last_error,
+    CASE WHEN work.state = 'pending' THEN work.next_attempt_at END AS next_attempt_at,
+    work.finished_at, work.first_delivered_at,
+    CASE WHEN work.state <> 'pending' THEN NULL
         WHEN subscription.paused_at IS NOT NULL THEN 'paused'
         WHEN subscription.probe_at > now() THEN 'breaker'
-        WHEN EXISTS (
-            SELECT FROM pipeline.deliveries earlier
-            WHERE earlier.target = delivery.target AND earlier.tenant = delivery.tenant
-                AND earlier.family = delivery.family AND earlier.workflow_key = delivery.workflow_key
-                AND earlier.sequence < delivery.sequence AND earlier.state = 'pending'
-        ) THEN 'order'
+        WHEN NOT ({in_order}) THEN 'order'
     END AS held
 FROM pipeline.events event
-JOIN pipeline.deliveries delivery ON delivery.event_id = event.id
-LEFT JOIN pipeline.subscriptions subscription ON subscription.id = delivery.subscription_id
-WHERE (%(subscription_id)s::uuid IS NULL OR delivery.subscription_id = %(subscription_id)s)
+JOIN pipeline.deliveries work ON work.event_id = event.id
+LEFT JOIN pipeline.subscriptions subscription ON subscription.id = work.subscription_id
+WHERE (%(subscription_id)s::uuid IS NULL OR work.subscription_id = %(subscription_id)s)
     AND (%(event_id)s::uuid IS NULL OR event.id = %(event_id)s)
     AND (%(workflow_key)s::text IS NULL OR event.workflow_key = %(workflow_key)s)
-    AND (%(state)s::text IS NULL OR delivery.state = %(state)s)
-ORDER BY event.occurred_at DESC, event.id, delivery.target
+    AND (%(state)s::text IS NULL OR work.state = %(state)s)
+ORDER BY event.occurred_at DESC, event.id, work.target
 LIMIT %(most)s;
