@@ -18,7 +18,7 @@ from workers.destinations.kinds import KINDS
 from workers.destinations.resolver import resolve
 from workers.destinations.webhook import DEADLINE_SECONDS, Answer, Webhooks
 from workers.enrich import enriched_body
-from workers.errors import SubscriberAwayError
+from workers.errors import OvertakenError, SubscriberAwayError, WaitError
 from workers.secrets import open_retired, open_secret
 
 log = structlog.get_logger()
@@ -74,6 +74,8 @@ class Delivery:
     replays: int
     event: Event
     subscriber: Subscriber | None
+    held: bool
+    overtaken: bool | None
 
 
 def deliver(
@@ -83,12 +85,14 @@ def deliver(
 
     With a claim (seconds), where a subscriber took it, the next that is due for the same one is claimed in its place.
 
-    Raises SubscriberAwayError, SubscriberForbiddenError, UnsealError, or what the destination raises.
+    Raises WaitError, OvertakenError, SubscriberAwayError, SubscriberForbiddenError, UnsealError, or what the
+    destination raises.
     """
     deadline = time.monotonic() + destinations.webhooks.seconds
     delivery = _get(conn, delivery_id, attempt, seconds=destinations.webhooks.seconds + _MARGIN_SECONDS)
     if delivery is None:
         return None
+    _refuse_out_of_turn(delivery)
     if delivery.subscriber is None:
         destinations.others[delivery.destination].put(delivery.event)
         _settle(conn, delivery, "delivered")
@@ -127,7 +131,19 @@ def _get(conn: Connection, delivery_id: UUID, attempt: int, *, seconds: float) -
         row["replays"],
         event,
         None if subscriber.id is None else subscriber,
+        row["held"],
+        row["overtaken"],
     )
+
+
+def _refuse_out_of_turn(delivery: Delivery) -> None:
+    """What changed since the row was claimed. Raises WaitError, OvertakenError."""
+    if delivery.held:
+        raise WaitError("its subscription is paused")
+    if delivery.overtaken is False:
+        raise WaitError("a later event of its workflow may be on its way")
+    if delivery.overtaken:
+        raise OvertakenError
 
 
 def _post(

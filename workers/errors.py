@@ -144,6 +144,13 @@ class SubscriberAwayError(TryAgainError):
     advice = "mend the subscriber, then: jumio-pipeline requeue --parked --reason subscriber_away"
 
 
+class OvertakenError(ParkError):
+    """It was put back, and a later event of its workflow had been sent meanwhile."""
+
+    code = "overtaken"
+    advice = "to send it all the same, marked as a replay: jumio-pipeline replay --event ID"
+
+
 class StreamAwayError(TryAgainError):
     """The Redis stream could not be written."""
 

@@ -1,28 +1,26 @@
 -- name: lease
 -- In place of work.sql's. Takes what is due target by target, the longest due first, each only up to so much under way:
 -- one that is slow or dead holds up itself. Six at once leave two of the eight that one worker process sends; one that
--- failed last is tried with one at a time, and not before its breaker lets a probe through.
-WITH targets AS (
+-- failed last is tried with one at a time, and not before its breaker lets a probe through. One relay at a time: two that
+-- count before either has taken would take twice as much.
+WITH turn AS MATERIALIZED (
+    SELECT pg_try_advisory_xact_lock(hashtextextended('lease/deliveries', 0)) AS ours
+), targets AS (
     SELECT subscription.id::text AS target, CASE WHEN subscription.failures = 0 THEN 6 ELSE 1 END AS most
     FROM pipeline.subscriptions subscription
-    WHERE subscription.removed_at IS NOT NULL
-        OR (subscription.paused_at IS NULL AND (subscription.probe_at IS NULL OR subscription.probe_at <= now()))
+    WHERE NOT {held}
     UNION ALL
     VALUES ('stream', 6), ('exchange', 6)
 ), due AS MATERIALIZED (
     SELECT next.id
-    FROM targets
+    FROM turn
+    JOIN targets ON turn.ours
     CROSS JOIN LATERAL (
         SELECT work.id, work.next_attempt_at FROM pipeline.deliveries work
         WHERE work.target = targets.target AND work.state = 'pending' AND work.next_attempt_at <= now()
             AND {free} AND {in_order}
         ORDER BY work.next_attempt_at
-        LIMIT greatest(0, targets.most - (
-            SELECT count(*) FROM pipeline.deliveries busy
-            WHERE busy.target = targets.target AND busy.state = 'pending'
-                AND (busy.leased_until IS NOT NULL OR busy.claimed_until IS NOT NULL)
-                AND (busy.leased_until > now() OR busy.claimed_until > now())
-        ))
+        LIMIT greatest(0, targets.most - pipeline.under_way(targets.target))
         FOR UPDATE SKIP LOCKED
     ) next
     ORDER BY next.next_attempt_at
@@ -33,12 +31,16 @@ WHERE id = ANY(ARRAY(SELECT due.id FROM due))
 RETURNING id;
 
 -- name: claim
--- In place of work.sql's: a task that comes out of turn, late or twice, claims nothing.
+-- In place of work.sql's: a task that comes out of turn, late or twice, claims nothing, nor one whose subscriber was paused
+-- since the message was sent.
 UPDATE pipeline.deliveries work
 SET attempts = attempts + 1, claimed_until = now() + %(claim)s * interval '1 second'
 WHERE work.id = %(id)s AND work.state = 'pending' AND work.next_attempt_at <= now()
     AND (work.claimed_until IS NULL OR work.claimed_until < now())
     AND {in_order}
+    AND NOT EXISTS (
+        SELECT FROM pipeline.subscriptions subscription WHERE subscription.id = work.subscription_id AND {held}
+    )
 RETURNING attempts, attempts - forgiven AS counted;
 
 -- name: insert_deliveries
@@ -61,10 +63,16 @@ WHERE event.id = %(event_id)s;
 -- name: get_delivery
 -- What one attempt sends, and where; nothing once the row is settled, another attempt has it, its claim would end before
 -- the sending must, or an earlier one was put back meanwhile: a worker that stood still must not send out of turn.
+-- `overtaken`, of one that was itself put back: true where a later one was delivered, false where one may be on its way. A
+-- requeue looks, too, but cannot see what is claimed before its own commit; whatever is sent, was claimed before that.
 SELECT work.id, event.id AS event_id, event.type, event.tenant, event.workflow_key, event.sequence, event.body,
     work.destination, work.replays,
     subscription.id AS subscription_id, subscription.url, subscription.sealed_secret,
     subscription.removed_at IS NOT NULL AS removed, subscription.enrich, subscription.failures > 0 AS failing,
+    {held} AS held,
+    CASE WHEN work.requeued_at IS NOT NULL AND work.replays = 0 THEN (
+        SELECT bool_or(later.state = 'delivered') FROM pipeline.deliveries later WHERE {later}
+    ) END AS overtaken,
     EXISTS (
         SELECT FROM pipeline.retired_secrets retired
         WHERE retired.subscription_id = subscription.id AND retired.expires_at > now()
@@ -132,12 +140,7 @@ SET state = 'pending', forgiven = attempts, next_attempt_at = now(), finished_at
     claimed_until = NULL, requeued_at = now()
 WHERE work.state = 'parked' AND (%(reason)s::text IS NULL OR split_part(work.last_error, ':', 1) = %(reason)s)
     AND (%(id)s::uuid IS NULL OR work.id = %(id)s)
-    AND NOT EXISTS (
-        SELECT FROM pipeline.deliveries later
-        WHERE later.target = work.target AND later.tenant = work.tenant AND later.family = work.family
-            AND later.workflow_key = work.workflow_key AND later.sequence > work.sequence
-            AND (later.state = 'delivered' OR later.claimed_until > now())
-    )
+    AND NOT EXISTS (SELECT FROM pipeline.deliveries later WHERE {later})
 RETURNING id;
 
 -- name: count_parked

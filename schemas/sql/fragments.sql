@@ -13,3 +13,15 @@ NOT EXISTS (
         AND earlier.workflow_key = work.workflow_key AND earlier.sequence < work.sequence AND earlier.state = 'pending'
     ORDER BY earlier.sequence OFFSET 0
 );
+
+-- name: later
+-- Of a delivery `later`: it comes after `work`, for the same target and workflow, and was sent or is being sent.
+later.target = work.target AND later.tenant = work.tenant AND later.family = work.family
+    AND later.workflow_key = work.workflow_key AND later.sequence > work.sequence
+    AND (later.state = 'delivered' OR later.claimed_until > now());
+
+-- name: held
+-- Of a subscription, which may be none: nothing is sent to it, by an operator's word or its breaker's. One that ended is not
+-- held: what waits for it is cancelled.
+(subscription.removed_at IS NULL
+    AND (subscription.paused_at IS NOT NULL OR coalesce(subscription.probe_at > now(), false)));

@@ -6,6 +6,7 @@ from ipaddress import ip_network
 from typing import Any
 from uuid import UUID
 
+import psycopg
 import pytest
 from psycopg import Connection
 from pydantic import SecretStr
@@ -18,6 +19,7 @@ from schemas.settings import Settings
 from tests.workers.conftest import Line, Subscriber, running_subscriber
 from workers import store
 from workers.deliver import Destinations, deliver
+from workers.errors import OvertakenError, WaitError
 
 KEYS = KeyRing.parse(KeyRing.generate())
 LOCAL = (ip_network("127.0.0.0/8"),)
@@ -147,6 +149,29 @@ def test_what_was_overtaken_is_not_put_back_but_can_be_replayed(conn: Connection
     # By name, an operator may; the subscriber sees that it is a replay, and the rest of the workflow waits for it.
     assert replay(conn, Chosen(event_id=overtaken)) == 1
     assert line.lease() == line.ids(overtaken)
+
+
+@pytest.mark.parametrize("later", ["delivered", "in hand"])
+def test_what_is_overtaken_while_it_is_put_back_is_not_sent_unmarked(
+    conn: Connection, database_url: str, line: Line, destinations: Destinations, *, subscriber: Subscriber, later: str
+) -> None:
+    """A large requeue is one transaction; workers go on meanwhile, and see nothing of it."""
+    subscribe(conn, subscriber.url())
+    [first], [second] = line.ids(line.emit(BODY)), line.ids(line.emit(BODY))
+    store.finish(conn, "deliveries", first, attempt=line.claim(first), state="parked", error="subscriber_away: x")
+    with psycopg.connect(database_url, autocommit=True) as operator, operator.transaction():
+        assert requeue_parked(operator, None)["deliveries"] == 1
+        number = line.claim(second)
+        if later == "delivered":
+            deliver(conn, second, attempt=number, destinations=destinations)
+
+    refused = OvertakenError if later == "delivered" else WaitError
+    with pytest.raises(refused):
+        deliver(conn, first, attempt=line.claim(first), destinations=destinations)
+
+    if later == "in hand":
+        assert deliver(conn, second, attempt=number, destinations=destinations) is None
+    assert len(subscriber.requests) == (1 if later == "delivered" else 0)
 
 
 def test_what_a_later_one_is_just_being_sent_after_is_not_put_back(conn: Connection, line: Line) -> None:
