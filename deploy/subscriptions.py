@@ -167,7 +167,7 @@ def resume(conn: Connection, id_or_url: str) -> int:
 def try_out(conn: Connection, id_or_url: str, *, destinations: Destinations, source: str) -> tuple[Answer, float]:
     """Send a marked event, from here and by the same way as any other: the answer, and the seconds that it took.
 
-    Raises SubscriptionError, SubscriberAwayError, SubscriberForbiddenError, UnsealError.
+    Raises SubscriptionError, SubscriberAwayError, SubscriberAddressError, SubscriberForbiddenError, UnsealError.
     """
     found = find(conn, id_or_url)
     secrets = [open_secret(destinations.keys, found.id, found.sealed_secret)]

@@ -342,6 +342,24 @@ def test_an_address_that_became_forbidden_parks(line: Any, conn: Connection, sub
     assert subscriber.connections == 0
 
 
+def test_a_name_that_leads_inside_is_tried_again_and_counts_for_the_breaker(
+    line: Any, conn: Connection, subscriber: Any
+) -> None:
+    """A resolver that answers wrongly for a minute must not park what is due in that minute."""
+    url = f"http://hooks.example:{subscriber.port}/hook"
+    add(conn, url, keys=KEYS, private=LOCAL, resolve=lambda _host, _port: ["127.0.0.1"])
+    misled = Destinations(
+        Settings(encryption_keys=KEYS, subscriber_private_cidrs=LOCAL), resolve=lambda *_: ["10.0.0.1"]
+    )
+
+    delivery_id, error = emit_and_attempt(line, misled)
+
+    assert str(error).startswith("subscriber_address: 10.0.0.1 is neither public")
+    assert line.row(delivery_id)[0] == "pending"
+    assert conn.execute("SELECT failures FROM pipeline.subscriptions").fetchall() == [(1,)]
+    assert subscriber.connections == 0
+
+
 def test_a_secret_of_a_lost_key_parks(line: Any, conn: Connection, subscriber: Any) -> None:
     subscribe(conn, subscriber.url())
     [delivery_id] = line.ids(line.emit(BODY))
