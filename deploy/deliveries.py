@@ -40,6 +40,8 @@ def replay(conn: Connection, chosen: Chosen) -> int:
     with conn.transaction():
         sent = store.change(conn, "deliveries", "replay_sent", asdict(chosen))
         missed = store.change(conn, "deliveries", "replay_missed", asdict(chosen))
+        details = {"change": "replayed", "deliveries": sent + missed, **_named(chosen)}
+        store.append_audit(conn, "subscription.changed", details=details)
         store.rows(conn, "callbacks", "wake_relay")
     log.info("delivery.replayed", again=sent, first_time=missed)
     return sent + missed
@@ -68,6 +70,10 @@ def render_deliveries(found: Sequence[dict[str, Any]]) -> Table:
         )
         table.add_row(*(Text(cell) for cell in cells))
     return table
+
+
+def _named(chosen: Chosen) -> dict[str, object]:
+    return {name.removesuffix("_id"): _plain(value) for name, value in asdict(chosen).items() if value is not None}
 
 
 def _plain(value: object) -> object:

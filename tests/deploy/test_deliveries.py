@@ -13,7 +13,7 @@ from pydantic import SecretStr
 
 from deploy.deliveries import Chosen, read_deliveries, render_deliveries, replay
 from deploy.requeue import count_overtaken, requeue_parked
-from deploy.subscriptions import Added, add, remove
+from deploy.subscriptions import Added, Wishes, add, remove
 from schemas.sealing import KeyRing
 from schemas.settings import Settings
 from tests.workers.conftest import Line, Subscriber, running_subscriber
@@ -46,7 +46,7 @@ def destinations() -> Iterator[Destinations]:
 
 
 def subscribe(conn: Connection, url: str, **filters: Any) -> Added:
-    return add(conn, url, keys=KEYS, private=LOCAL, **filters)
+    return add(conn, url, Wishes(**filters), keys=KEYS, private=LOCAL)
 
 
 def settle(line: Line, event_id: UUID, state: str) -> None:

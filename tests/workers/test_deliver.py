@@ -14,7 +14,7 @@ from pydantic import SecretStr
 from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
 from deploy.signing_secrets import rotate_secret
-from deploy.subscriptions import Added, add
+from deploy.subscriptions import Added, Wishes, add
 from schemas.sealing import KeyRing, UnsealError
 from schemas.settings import Settings
 from schemas.sql.queries import work_query
@@ -39,7 +39,7 @@ def destinations() -> Iterator[Destinations]:
 
 
 def subscribe(conn: Connection, url: str, types: list[str] | None = None) -> Added:
-    return add(conn, url, keys=KEYS, private=LOCAL, types=types)
+    return add(conn, url, Wishes(types=types), keys=KEYS, private=LOCAL)
 
 
 def attempt(line: Any, delivery_id: UUID, destinations: Destinations) -> LineError | None:

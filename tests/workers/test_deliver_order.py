@@ -9,7 +9,7 @@ from uuid import UUID
 from psycopg import Connection
 
 from deploy.deliveries import Chosen, replay
-from deploy.subscriptions import Added, add, remove
+from deploy.subscriptions import Added, Wishes, add, remove
 from schemas.sealing import KeyRing
 from schemas.sql.queries import work_query
 
@@ -19,7 +19,7 @@ LOCAL = (ip_network("127.0.0.0/8"),)
 
 
 def subscribe(conn: Connection, url: str, types: list[str] | None = None) -> Added:
-    return add(conn, url, keys=KEYS, private=LOCAL, types=types)
+    return add(conn, url, Wishes(types=types), keys=KEYS, private=LOCAL)
 
 
 def test_only_wanted_types_are_queued(line: Any, conn: Connection, subscriber: Any) -> None:
@@ -41,7 +41,7 @@ def test_filters_are_all_met_or_nothing_is_queued(line: Any, conn: Connection, s
         "/both": {"tenants": ["acme"], "families": ["kyx"]},
         "/outcome": {"outcomes": ["rejected"], "families": ["document"]},
     }.items():
-        add(conn, subscriber.url(path), keys=KEYS, private=LOCAL, **filters)
+        add(conn, subscriber.url(path), Wishes(**filters), keys=KEYS, private=LOCAL)
 
     assert _paths(line, line.emit(_said("rejected"))) == []
     assert _paths(other, other.emit(_said("passed"))) == ["/family", "/tenant"]
@@ -49,7 +49,7 @@ def test_filters_are_all_met_or_nothing_is_queued(line: Any, conn: Connection, s
 
 
 def test_who_was_told_an_outcome_is_told_what_becomes_of_it(line: Any, conn: Connection, subscriber: Any) -> None:
-    add(conn, subscriber.url("/passed"), keys=KEYS, private=LOCAL, outcomes=["passed"])
+    add(conn, subscriber.url("/passed"), Wishes(outcomes=["passed"]), keys=KEYS, private=LOCAL)
 
     assert _paths(line, line.emit(_said("warning"))) == []
     assert _paths(line, line.emit('{"data":{"images_stored":2}}')) == []
@@ -59,8 +59,8 @@ def test_who_was_told_an_outcome_is_told_what_becomes_of_it(line: Any, conn: Con
 
 
 def test_who_was_told_is_known_for_as_long_as_there_is_a_verdict(line: Any, conn: Connection, subscriber: Any) -> None:
-    add(conn, subscriber.url("/passed"), keys=KEYS, private=LOCAL, outcomes=["passed"])
-    add(conn, subscriber.url("/rejected"), keys=KEYS, private=LOCAL, outcomes=["rejected"])
+    add(conn, subscriber.url("/passed"), Wishes(outcomes=["passed"]), keys=KEYS, private=LOCAL)
+    add(conn, subscriber.url("/rejected"), Wishes(outcomes=["rejected"]), keys=KEYS, private=LOCAL)
     replayed = line.emit('{"data":{"images_stored":2}}')
     with conn.transaction():
         # Without the callback and the report that it rests on.

@@ -55,68 +55,15 @@ _LABEL = re.compile(r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?")
 # Resolvers read a last label like these as a number: 127.1, 0x7f.1 and 2130706433 are all 127.0.0.1.
 _NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*")
 _LONGEST_URL, _LONGEST_HOST, _LAST_PORT = 2048, 253, 65535
-# Where no HTTP is spoken, and a body could be read as commands: the Fetch standard's bad ports; then stores, brokers
-# and what steers a host or a cluster, some by HTTP.
-_BAD_PORTS = frozenset(
-    [
-        *(
-            1,
-            7,
-            9,
-            11,
-            13,
-            15,
-            17,
-            19,
-            20,
-            21,
-            22,
-            23,
-            25,
-            37,
-            42,
-            43,
-            53,
-            69,
-            77,
-            79,
-            87,
-            95,
-            101,
-            102,
-            103,
-            104,
-            109,
-            110,
-        ),
-        *(111, 113, 115, 117, 119, 123, 135, 137, 139, 143, 161, 179, 389, 427, 465, 512, 513, 514, 515, 526, 530, 531),
-        *(
-            532,
-            540,
-            548,
-            554,
-            556,
-            563,
-            587,
-            601,
-            636,
-            989,
-            990,
-            993,
-            995,
-            1719,
-            1720,
-            1723,
-            2049,
-            3659,
-            4045,
-            4190,
-            5060,
-        ),
-        *(5061, 6000, 6566, 6665, 6666, 6667, 6668, 6669, 6679, 6697, 10080),
-        *(445, 1433, 1521, 2375, 2376, 2379, 2380, 3306, 5432, 5672, 6379, 9042, 9092, 9200, 9300, 10250, 11211, 27017),
-    ]
-)
+# Where no HTTP is spoken, and a body could be read as commands: the Fetch standard's bad ports (but 1, where nobody is
+# any more); then stores, brokers, and what steers a host or a cluster, some by HTTP.
+_OTHERS = """
+    7 9 11 13 15 17 19 20 21 22 23 25 37 42 43 53 69 77 79 87 95 101 102 103 104 109 110 111 113 115 117 119 123 135 137
+    139 143 161 179 389 427 465 512 513 514 515 526 530 531 532 540 548 554 556 563 587 601 636 989 990 993 995 1719
+    1720 1723 2049 3659 4045 4190 5060 5061 6000 6566 6665 6666 6667 6668 6669 6679 6697 10080
+    445 1433 1521 2375 2376 2379 2380 3306 5432 5672 6379 9042 9092 9200 9300 10250 11211 27017
+"""
+_BAD_PORTS = frozenset(map(int, _OTHERS.split()))
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
