@@ -71,7 +71,6 @@ class Delivery:
     id: UUID
     attempt: int
     destination: str
-    replays: int
     event: Event
     subscriber: Subscriber | None
     held: bool
@@ -120,7 +119,7 @@ def _get(conn: Connection, delivery_id: UUID, attempt: int, *, seconds: float) -
     if not found:
         return None
     [row] = found
-    told = (row[name] for name in ("type", "tenant", "workflow_key", "sequence", "body"))
+    told = (row[name] for name in ("type", "tenant", "workflow_key", "sequence", "body", "replays"))
     event = Event(str(row["event_id"]), *told)
     about = ("subscription_id", "url", "sealed_secret", "removed", "enrich", "failing", "rotated")
     subscriber = Subscriber(*(row[name] for name in about))
@@ -128,7 +127,6 @@ def _get(conn: Connection, delivery_id: UUID, attempt: int, *, seconds: float) -
         row["id"],
         attempt,
         row["destination"],
-        row["replays"],
         event,
         None if subscriber.id is None else subscriber,
         row["held"],
@@ -160,7 +158,7 @@ def _post(
             secrets=secrets,
             event_id=delivery.event.id,
             body=body.encode(),
-            replays=delivery.replays,
+            replays=delivery.event.replays,
             deadline=deadline,
         )
     except SubscriberAwayError as error:

@@ -150,16 +150,12 @@ WHERE state = 'parked' AND (%(reason)s::text IS NULL OR split_part(last_error, '
 
 -- name: replay_sent
 -- The same rows again, event id and all, for subscribers that stand; what waits is sent anyway.
-UPDATE pipeline.deliveries delivery
-SET state = 'pending', forgiven = attempts, next_attempt_at = now(), finished_at = NULL, leased_until = NULL,
-    claimed_until = NULL, requeued_at = now(), replays = replays + 1,
-    first_delivered_at = coalesce(first_delivered_at, CASE WHEN delivery.state = 'delivered' THEN finished_at END)
+UPDATE pipeline.deliveries work
+SET {again}
 FROM pipeline.events event, pipeline.subscriptions subscription
-WHERE event.id = delivery.event_id AND subscription.id = delivery.subscription_id
-    AND delivery.state <> 'pending' AND subscription.removed_at IS NULL
-    AND (%(event_id)s::uuid IS NULL OR event.id = %(event_id)s)
-    AND (%(workflow_key)s::text IS NULL OR event.workflow_key = %(workflow_key)s)
-    AND (%(since)s::timestamptz IS NULL OR event.occurred_at >= %(since)s)
+WHERE event.id = work.event_id AND subscription.id = work.subscription_id
+    AND work.state <> 'pending' AND subscription.removed_at IS NULL
+    AND {chosen}
     AND (%(subscription_id)s::uuid IS NULL OR subscription.id = %(subscription_id)s);
 
 -- name: replay_missed
@@ -171,10 +167,24 @@ SELECT gen_random_uuid(), event.id, 'webhook', subscription.id, event.tenant, ev
     event.sequence, 'pending', 1
 FROM pipeline.events event
 JOIN pipeline.subscriptions subscription ON pipeline.wants(subscription, event)
-WHERE (%(event_id)s::uuid IS NULL OR event.id = %(event_id)s)
-    AND (%(workflow_key)s::text IS NULL OR event.workflow_key = %(workflow_key)s)
-    AND (%(since)s::timestamptz IS NULL OR event.occurred_at >= %(since)s)
+WHERE {chosen}
     AND (%(subscription_id)s::uuid IS NULL OR subscription.id = %(subscription_id)s)
+ON CONFLICT (event_id, target) DO NOTHING;
+
+-- name: put_again
+-- The same for a destination beside the subscribers: it lost what it had.
+UPDATE pipeline.deliveries work
+SET {again}
+FROM pipeline.events event
+WHERE event.id = work.event_id AND work.target = %(destination)s AND work.state <> 'pending' AND {chosen};
+
+-- name: put_missed
+-- It was switched off when these were written.
+INSERT INTO pipeline.deliveries (id, event_id, destination, tenant, family, workflow_key, sequence, state, replays)
+SELECT gen_random_uuid(), event.id, %(destination)s, event.tenant, event.family, event.workflow_key, event.sequence,
+    'pending', 1
+FROM pipeline.events event
+WHERE {chosen}
 ON CONFLICT (event_id, target) DO NOTHING;
 
 -- name: list_deliveries

@@ -25,3 +25,15 @@ later.target = work.target AND later.tenant = work.tenant AND later.family = wor
 -- held: what waits for it is cancelled.
 (subscription.removed_at IS NULL
     AND (subscription.paused_at IS NOT NULL OR coalesce(subscription.probe_at > now(), false)));
+
+-- name: chosen
+-- Of events `event`: those that an operator chose.
+(%(event_id)s::uuid IS NULL OR event.id = %(event_id)s)
+    AND (%(workflow_key)s::text IS NULL OR event.workflow_key = %(workflow_key)s)
+    AND (%(since)s::timestamptz IS NULL OR event.occurred_at >= %(since)s);
+
+-- name: again
+-- To a delivery `work`: it is sent once more, and marked.
+state = 'pending', forgiven = attempts, next_attempt_at = now(), finished_at = NULL, leased_until = NULL,
+    claimed_until = NULL, requeued_at = now(), replays = replays + 1,
+    first_delivered_at = coalesce(first_delivered_at, CASE WHEN work.state = 'delivered' THEN finished_at END);

@@ -8,12 +8,13 @@ from uuid import UUID
 
 import psycopg
 import pytest
+import redis
 from psycopg import Connection
 from pydantic import SecretStr
 
 from deploy.deliveries import Chosen, read_deliveries, render_deliveries, replay
 from deploy.requeue import count_overtaken, requeue_parked
-from deploy.subscriptions import Added, Wishes, add, remove
+from deploy.subscriptions import Added, Wishes, add, pause, remove
 from schemas.sealing import KeyRing
 from schemas.settings import Settings
 from tests.workers.conftest import Line, Subscriber, running_subscriber
@@ -132,6 +133,24 @@ def test_a_replay_reaches_who_came_later_and_only_who_wants_it(conn: Connection,
 
     [row] = read_deliveries(conn, Chosen(), state="pending", most=9)
     assert (row["subscription_id"], row["replays"]) == (str(late.id), 1)
+
+
+def test_a_stream_that_lost_what_it_had_gets_it_again_marked(conn: Connection, line: Line, broker_url: str) -> None:
+    pause(conn, str(subscribe(conn, "http://127.0.0.1:1/a").id))
+    had, missed = line.emit(BODY, stream=True), line.emit(BODY)
+    [delivery_id] = conn.execute("SELECT id FROM pipeline.deliveries WHERE target = 'stream'").fetchall()[0]
+    store.finish(conn, "deliveries", delivery_id, attempt=line.claim(delivery_id), state="delivered")
+
+    assert replay(conn, Chosen(workflow_key=line.key["workflow_key"], destination="stream")) == 2
+
+    again = Destinations(Settings(encryption_keys=KEYS, broker_url=SecretStr(broker_url)))
+    for _ in (had, missed):
+        [due] = line.lease()
+        deliver(conn, due, attempt=line.claim(due), destinations=again)
+    again.close()
+    with redis.Redis.from_url(broker_url, decode_responses=True) as client:
+        entries = [fields for _, fields in client.xrange("jumio:events")]
+    assert [(fields["id"], fields["replays"]) for fields in entries] == [(str(had), "1"), (str(missed), "1")]
 
 
 def test_what_was_overtaken_is_not_put_back_but_can_be_replayed(conn: Connection, line: Line) -> None:

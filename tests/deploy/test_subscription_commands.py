@@ -136,7 +136,7 @@ def test_pause_resume_and_remove_say_what_they_did(type_: Type) -> None:
     [
         ("--event", "01a213a1-25e5-77b2-beea-ff51961989f9"),
         ("--workflow", "w"),
-        ("--since", "2026-01-02"),
+        ("--since", "2026-01-02", "--destination", "stream"),
         ("--since", "2026-01-02T03:04:05+02:00", "--subscription", "01a213a1-25e5-77b2-beea-ff51961989f9"),
     ],
 )
