@@ -162,6 +162,7 @@ def _post(
             deadline=deadline,
         )
     except SubscriberAwayError as error:
+        _note(conn, delivery, None)
         note_failure(conn, subscriber.id, str(error), retry_after=None)
         raise
 
@@ -179,7 +180,7 @@ def _heed(
         if subscriber.failing:
             note_success(conn, subscriber.id)
         return following
-    _note(conn, delivery, answer)
+    _note(conn, delivery, answer.status)
     if answer.gone:
         # Not in one transaction with the note: two 410s at once would each hold a row that the other cancels.
         _disable(conn, subscriber)
@@ -195,8 +196,8 @@ def _body(conn: Connection, delivery: Delivery, subscriber: Subscriber, destinat
     return enriched_body(conn, delivery.id, body, keys=destinations.keys) if subscriber.enrich else body
 
 
-def _note(conn: Connection, delivery: Delivery, answer: Answer) -> None:
-    values = {"id": delivery.id, "attempt": delivery.attempt, "status": answer.status}
+def _note(conn: Connection, delivery: Delivery, status: int | None) -> None:
+    values = {"id": delivery.id, "attempt": delivery.attempt, "status": status}
     store.change(conn, "deliveries", "note_status", values)
 
 

@@ -85,7 +85,7 @@ WHERE work.id = %(id)s AND work.state = 'pending' AND work.attempts = %(attempt)
     AND {in_order};
 
 -- name: note_status
--- The subscriber's latest answer, which was not that it took the event.
+-- The subscriber's latest answer, which was not that it took the event; none, where no answer came.
 UPDATE pipeline.deliveries SET last_status = %(status)s
 WHERE id = %(id)s AND state = 'pending' AND attempts = %(attempt)s;
 

@@ -150,6 +150,11 @@ def test_every_try_has_the_same_id_and_body_and_a_time_of_its_own(
     assert first.headers["webhook-id"] == second.headers["webhook-id"]
     assert int(second.headers["webhook-timestamp"]) - int(first.headers["webhook-timestamp"]) >= 59
     assert first.headers["webhook-signature"] != second.headers["webhook-signature"]
+    assert line.row(delivery_id)[1] == 500
+    # What it answered once says nothing of a try that had no answer.
+    conn.execute("UPDATE pipeline.subscriptions SET url = %s", [subscriber.url("/hangup")])
+    attempt(line, delivery_id, destinations)
+    assert line.row(delivery_id)[1] is None
 
 
 @pytest.mark.parametrize("status", [199, 300, 302, 400, 401, 404, 429, 500, 503])
