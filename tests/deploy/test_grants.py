@@ -133,7 +133,7 @@ GRANTS: dict[str, dict[str, str]] = {
     "pipeline.tokens": {"jumio_worker": "a r w", "jumio_admin": "r w d"},
     "pipeline.tombstone()": {"jumio_admin": "X"},
     "pipeline.tombstones": {"jumio_admin": "a r"},
-    "pipeline.under_way()": {"jumio_relay": "X"},
+    "pipeline.under_way()": {"jumio_relay": "X", "jumio_worker": "X"},
     "pipeline.verdicts": {"jumio_worker": "a r", "jumio_admin": "r d"},
     "pipeline.wants()": {"jumio_worker": "X", "jumio_admin": "X"},
     "pipeline.workflows": {"jumio_worker": "a r w", "jumio_admin": "r w d"},
