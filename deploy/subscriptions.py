@@ -168,6 +168,7 @@ def resume(conn: Connection, id_or_url: str) -> int:
     with conn.transaction():
         store.change(conn, "subscriptions", "resume_subscription", {"id": subscription_id})
         hastened = store.change(conn, "deliveries", "hasten_deliveries", {"id": subscription_id})
+        store.change(conn, "deliveries", "take_back", {"id": subscription_id})
         tell(conn, "resumed", subscription_id)
         store.rows(conn, "callbacks", "wake_relay")
     return hastened

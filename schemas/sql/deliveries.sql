@@ -133,6 +133,11 @@ WHERE target = %(id)s::uuid::text AND state = 'pending';
 UPDATE pipeline.deliveries SET next_attempt_at = now()
 WHERE target = %(id)s::uuid::text AND state = 'pending' AND next_attempt_at > now();
 
+-- name: take_back
+-- Their messages came while nothing was sent, and were passed over: they need not wait until their lease ends.
+UPDATE pipeline.deliveries SET leased_until = NULL
+WHERE target = %(id)s::uuid::text AND state = 'pending' AND leased_until IS NOT NULL AND claimed_until IS NULL;
+
 -- name: requeue
 -- In place of work.sql's: as new, but not what a later event of its workflow has overtaken.
 UPDATE pipeline.deliveries work

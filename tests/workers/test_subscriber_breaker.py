@@ -211,6 +211,7 @@ def test_a_pause_holds_what_the_relay_has_sent_already(
     with pytest.raises(WaitError):
         deliver(conn, in_hand, attempt=number, destinations=destinations)
     resume(conn, str(added.id))
+    assert lines[0].lease() == [in_redis]
     conn.execute(
         "UPDATE pipeline.subscriptions SET failures = 1, failing_since = now(), probe_at = now() + interval '1 h'"
     )
