@@ -28,6 +28,7 @@ class Chosen:
     workflow_key: str | None = None
     subscription_id: UUID | None = None
     since: datetime | None = None
+    destination: str | None = None
 
 
 def read_deliveries(conn: Connection, chosen: Chosen, *, state: str | None, most: int) -> list[dict[str, Any]]:
@@ -37,10 +38,16 @@ def read_deliveries(conn: Connection, chosen: Chosen, *, state: str | None, most
 
 
 def replay(conn: Connection, chosen: Chosen) -> int:
-    """Send events again, with the ids that they have, to subscribers that stand and want them: how many deliveries."""
+    """Send events again, with the ids that they have: how many deliveries.
+
+    To subscribers that stand and want them or, where one is chosen, to a destination beside them.
+    """
+    again, anew = ("replay_sent", "replay_missed") if chosen.destination is None else ("put_again", "put_missed")
     with conn.transaction():
-        sent = store.change(conn, "deliveries", "replay_sent", asdict(chosen))
-        missed = store.change(conn, "deliveries", "replay_missed", asdict(chosen))
+        sent = store.change(conn, "deliveries", again, asdict(chosen))
+        missed = store.change(conn, "deliveries", anew, asdict(chosen))
+        details = {"change": "replayed", "deliveries": sent + missed, **_named(chosen)}
+        store.append_audit(conn, "subscription.changed", details=details)
         store.rows(conn, "callbacks", "wake_relay")
     log.info("delivery.replayed", again=sent, first_time=missed)
     return sent + missed
@@ -69,3 +76,7 @@ def render_deliveries(found: Sequence[dict[str, Any]]) -> Table:
         )
         table.add_row(*(Text(cell) for cell in cells))
     return table
+
+
+def _named(chosen: Chosen) -> dict[str, object]:
+    return as_json({name.removesuffix("_id"): value for name, value in asdict(chosen).items() if value is not None})

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from psycopg import Connection
 
-from deploy.subscriptions import SubscriptionError, check_secret, find
+from deploy.subscriptions import SubscriptionError, check_secret, find, tell
 from schemas.events.signing import PRIVATE_PREFIX, new_private_key, new_secret, public_key
 from schemas.sealing import KeyRing
 from workers.secrets import open_secret, rotate
@@ -46,8 +46,10 @@ def rotate_secret(
     new = choose_secret(path, ed25519=ed25519 or (path is None and old.startswith(PRIVATE_PREFIX)))
     if new.text == old:
         raise SubscriptionError("the secret file holds the secret that is in use; name a file that does not exist")
-    if not rotate(conn, keys, found.id, found.sealed_secret, secret=new.text, seconds=seconds):
-        raise SubscriptionError("someone else rotated it at the same time; see who, then do it again")
+    with conn.transaction():
+        if not rotate(conn, keys, found.id, found.sealed_secret, secret=new.text, seconds=seconds):
+            raise SubscriptionError("someone else rotated it at the same time; see who, then do it again")
+        tell(conn, "rotated", found.id, old_signs_seconds=seconds)
     return new
 
 

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import get_args
 from uuid import UUID
@@ -62,45 +62,50 @@ class Found:
     sealed_secret: bytes
 
 
-@dataclass(frozen=True)
-class Subscription:
-    """One line of the list; a filter of None lets everything pass."""
+@dataclass(frozen=True, kw_only=True)
+class Wishes:
+    """Which events a subscriber gets, and what is in them besides; None lets everything pass, and adds nothing."""
+
+    types: Sequence[str] | None = None
+    outcomes: Sequence[str] | None = None
+    tenants: Sequence[str] | None = None
+    families: Sequence[str] | None = None
+    enrich: Sequence[str] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Subscription(Wishes):
+    """One line of the list."""
 
     id: UUID
     url: str
-    types: list[str] | None
-    enrich: list[str] | None
-    outcomes: list[str] | None
-    tenants: list[str] | None
-    families: list[str] | None
     created_at: datetime
     paused_at: datetime | None
     failures: int
     failing_since: datetime | None
     last_failure: str | None
     probe_at: datetime | None
+    rotated_until: datetime | None
     pending: int
     parked: int
     delivered: int
 
 
+EVERYTHING = Wishes()
+
+
 def add(
     conn: Connection,
     url: str,
+    wishes: Wishes = EVERYTHING,
     *,
     keys: KeyRing,
     private: Sequence[Network],
-    types: Sequence[str] | None = None,
-    outcomes: Sequence[str] | None = None,
-    tenants: Sequence[str] | None = None,
-    families: Sequence[str] | None = None,
     secret: str | None = None,
-    enrich: Sequence[str] | None = None,
     resolve: Resolve = resolve,
 ) -> Added:
     """Subscribe a URL to some or all events. Raises SubscriptionError."""
     endpoint = _allowed(url, private=private, resolve=resolve)
-    wishes = {"types": types, "outcomes": outcomes, "tenants": tenants, "families": families, "enrich": enrich}
     _check(wishes)
     subscription_id, signing = uuid7(), secret or new_secret()
     check_secret(signing)
@@ -108,17 +113,15 @@ def add(
     row = {
         "id": subscription_id,
         "url": endpoint.url,
-        **{name: list(values) if values else None for name, values in wishes.items()},
+        **{name: list(values) if values else None for name, values in asdict(wishes).items()},
         "sealed_secret": keys.seal(signing.encode(), place=secret_place(subscription_id)),
     }
+    # Not the whole URL: its path may be a secret.
+    told = {"host": endpoint.host} | ({"enrich": ", ".join(wishes.enrich)} if wishes.enrich else {})
     try:
         with conn.transaction():
             store.change(conn, "subscriptions", "insert_subscription", row)
-            # Not the whole URL: its path may be a secret.
-            told = {"change": "added", "subscription": str(subscription_id), "host": endpoint.host}
-            if enrich:
-                told["enrich"] = ", ".join(enrich)
-            store.append_audit(conn, "subscription.changed", details=told)
+            tell(conn, "added", subscription_id, **told)
     except UniqueViolation:
         raise SubscriptionError("this URL is subscribed already; remove it first to change it") from None
     return Added(subscription_id, signing, generated=secret is None)
@@ -151,7 +154,12 @@ def pause(conn: Connection, id_or_url: str) -> bool:
 
     Raises SubscriptionError.
     """
-    return store.change(conn, "subscriptions", "pause_subscription", {"id": find(conn, id_or_url).id}) == 1
+    subscription_id = find(conn, id_or_url).id
+    with conn.transaction():
+        paused = store.change(conn, "subscriptions", "pause_subscription", {"id": subscription_id}) == 1
+        if paused:
+            tell(conn, "paused", subscription_id)
+    return paused
 
 
 def resume(conn: Connection, id_or_url: str) -> int:
@@ -160,6 +168,8 @@ def resume(conn: Connection, id_or_url: str) -> int:
     with conn.transaction():
         store.change(conn, "subscriptions", "resume_subscription", {"id": subscription_id})
         hastened = store.change(conn, "deliveries", "hasten_deliveries", {"id": subscription_id})
+        store.change(conn, "deliveries", "take_back", {"id": subscription_id})
+        tell(conn, "resumed", subscription_id)
         store.rows(conn, "callbacks", "wake_relay")
     return hastened
 
@@ -167,7 +177,7 @@ def resume(conn: Connection, id_or_url: str) -> int:
 def try_out(conn: Connection, id_or_url: str, *, destinations: Destinations, source: str) -> tuple[Answer, float]:
     """Send a marked event, from here and by the same way as any other: the answer, and the seconds that it took.
 
-    Raises SubscriptionError, SubscriberAwayError, SubscriberForbiddenError, UnsealError.
+    Raises SubscriptionError, SubscriberAwayError, SubscriberAddressError, SubscriberForbiddenError, UnsealError.
     """
     found = find(conn, id_or_url)
     secrets = [open_secret(destinations.keys, found.id, found.sealed_secret)]
@@ -185,6 +195,12 @@ def try_out(conn: Connection, id_or_url: str, *, destinations: Destinations, sou
     started = time.monotonic()
     answer = destinations.webhooks.send(found.url, secrets=secrets, event_id=str(event_id), body=body.encode())
     return answer, time.monotonic() - started
+
+
+def tell(conn: Connection, change: str, subscription_id: UUID, **more: object) -> None:
+    """Tell the audit trail, in the caller's transaction, what an operator did to a subscription."""
+    told = {"change": change, "subscription": str(subscription_id), **more}
+    store.append_audit(conn, "subscription.changed", details=told)
 
 
 def check_secret(secret: str) -> None:
@@ -207,9 +223,9 @@ def _allowed(url: str, *, private: Sequence[Network], resolve: Resolve) -> Endpo
     return endpoint
 
 
-def _check(wishes: Mapping[str, Sequence[str] | None]) -> None:
+def _check(wishes: Wishes) -> None:
     for name, (what, known) in _KNOWN.items():
-        unknown = sorted(set(wishes[name] or ()) - set(known))
+        unknown = sorted(set(asdict(wishes)[name] or ()) - set(known))
         if unknown:
             raise SubscriptionError(f"no such {what}: {', '.join(unknown)}; there are: {', '.join(known)}")
 

@@ -20,7 +20,7 @@ class CursorError(ValueError):
 
 @dataclass(frozen=True)
 class Cursor:
-    """The last event that was read, or a place before which everything was."""
+    """The last event that was looked at, or the place before all of them."""
 
     epoch: int
     position: int
@@ -41,6 +41,10 @@ class Cursor:
         if version != _VERSION or sequence >= 2**31:
             raise CursorError
         return cls(epoch, position, sequence, UUID(bytes=id_bytes))
+
+    def place(self) -> tuple[int, int, UUID]:
+        """In the order of the feed, within one epoch."""
+        return self.position, self.sequence, self.id
 
     def text(self) -> str:
         """As a consumer keeps it."""

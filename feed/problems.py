@@ -35,7 +35,7 @@ CURSOR_UNREADABLE = Problem(
 CURSOR_ENDED = Problem(
     400,
     "cursor_ended",
-    "The database was restored since this cursor was given. Read again without `after`, and drop repeats by id.",
+    "The database is another one than this cursor is of. Read again without `after`, and drop repeats by id.",
 )
 NOT_FOUND = Problem(404, "not_found", "There is GET /events.")
 NOT_ALLOWED = Problem(405, "method_not_allowed", "There is GET /events.", {"allow": "GET"})

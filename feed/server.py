@@ -88,12 +88,12 @@ def _begin_epoch(settings: Settings) -> None:
     """A database that was restored from another cluster's has events with numbers that are still to come here."""
     try:
         with psycopg.connect(settings.database_url.get_secret_value(), autocommit=True, connect_timeout=5) as conn:
-            [(events,)] = conn.execute(query("feed", "begin_epoch")).fetchall()
+            [(events, begun)] = conn.execute(query("feed", "begin_epoch")).fetchall()
     except psycopg.OperationalError:
         # Away is no reason not to start: 503 until it is back.
         log.warning("feed.database_away", error="OperationalError")
         return
-    if events:
+    if begun:
         log.warning("feed.epoch_begun", events=events)
 
 

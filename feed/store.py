@@ -2,8 +2,9 @@
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+import structlog
 from psycopg import AsyncConnection
 from psycopg.rows import DictRow, dict_row
 from psycopg_pool import AsyncConnectionPool
@@ -18,6 +19,8 @@ _CONNECTIONS = 4
 _PATIENCE_SECONDS = 2.0
 # Events that one statement looks at where there is a filter: far less than its timeout even on a slow disk.
 MOST_SCANNED = 20_000
+log = structlog.get_logger()
+
 _SESSION = "-c statement_timeout=5s -c idle_in_transaction_session_timeout=10s"
 
 Pool = AsyncConnectionPool[AsyncConnection[DictRow]]
@@ -79,9 +82,10 @@ async def find_consumer(conn: AsyncConnection[DictRow], token: str) -> Consumer 
 
 
 async def read_page(conn: AsyncConnection[DictRow], question: Question, consumer: Consumer) -> Page:
-    """The page after a cursor. `ended`: the cursor is of a database that this one was restored from."""
+    """The page after a cursor. `ended`: it is of a database that this one was restored from, or took over from."""
     after = question.after or Cursor(0, 0)
     values = {
+        "epoch": after.epoch,
         "position": str(after.position),
         "sequence": after.sequence,
         "id": after.id,
@@ -92,8 +96,11 @@ async def read_page(conn: AsyncConnection[DictRow], question: Question, consumer
         "limit": question.limit,
     }
     rows = await _rows(conn, "feed", "read_events", values)
+    if rows[0]["moved"]:
+        await begin_epoch(conn)
+        rows = await _rows(conn, "feed", "read_events", values)
     epoch, horizon = rows[0]["epoch"], int(rows[0]["horizon"])
-    if question.after is not None and (after.epoch != epoch or after.position > horizon):
+    if after.position and (not rows[0]["known"] or after.position > horizon):
         return Page((), after, ended=True)
     events = [row for row in rows if row["id"] is not None]
     bodies = [row["body"] for row in events]
@@ -102,7 +109,15 @@ async def read_page(conn: AsyncConnection[DictRow], question: Question, consumer
     if rows[0]["bound_id"] is not None:
         return Page(bodies, _at(epoch, rows[0], "bound_"), more=True)
     # All that lies below the horizon has been looked at, also what was of no interest.
-    return Page(bodies, Cursor(epoch, horizon))
+    last = after if rows[0]["last_id"] is None else _at(epoch, rows[0], "last_")
+    return Page(bodies, max(replace(after, epoch=epoch), last, key=Cursor.place))
+
+
+async def begin_epoch(conn: AsyncConnection[DictRow]) -> None:
+    """On another cluster, or another timeline of it, than that whose numbers of transactions cursors were made of."""
+    [row] = await _rows(conn, "feed", "begin_epoch")
+    if row["begun"]:
+        log.warning("feed.epoch_begun", events=row["events"])
 
 
 def _at(epoch: int, row: DictRow, prefix: str = "") -> Cursor:

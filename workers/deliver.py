@@ -18,7 +18,7 @@ from workers.destinations.kinds import KINDS
 from workers.destinations.resolver import resolve
 from workers.destinations.webhook import DEADLINE_SECONDS, Answer, Webhooks
 from workers.enrich import enriched_body
-from workers.errors import SubscriberAwayError
+from workers.errors import OvertakenError, SubscriberAwayError, WaitError
 from workers.secrets import open_retired, open_secret
 
 log = structlog.get_logger()
@@ -71,9 +71,10 @@ class Delivery:
     id: UUID
     attempt: int
     destination: str
-    replays: int
     event: Event
     subscriber: Subscriber | None
+    held: bool
+    overtaken: bool | None
 
 
 def deliver(
@@ -83,12 +84,14 @@ def deliver(
 
     With a claim (seconds), where a subscriber took it, the next that is due for the same one is claimed in its place.
 
-    Raises SubscriberAwayError, SubscriberForbiddenError, UnsealError, or what the destination raises.
+    Raises WaitError, OvertakenError, SubscriberAwayError, SubscriberForbiddenError, UnsealError, or what the
+    destination raises.
     """
     deadline = time.monotonic() + destinations.webhooks.seconds
     delivery = _get(conn, delivery_id, attempt, seconds=destinations.webhooks.seconds + _MARGIN_SECONDS)
     if delivery is None:
         return None
+    _refuse_out_of_turn(delivery)
     if delivery.subscriber is None:
         destinations.others[delivery.destination].put(delivery.event)
         _settle(conn, delivery, "delivered")
@@ -116,7 +119,7 @@ def _get(conn: Connection, delivery_id: UUID, attempt: int, *, seconds: float) -
     if not found:
         return None
     [row] = found
-    told = (row[name] for name in ("type", "tenant", "workflow_key", "sequence", "body"))
+    told = (row[name] for name in ("type", "tenant", "workflow_key", "sequence", "body", "replays"))
     event = Event(str(row["event_id"]), *told)
     about = ("subscription_id", "url", "sealed_secret", "removed", "enrich", "failing", "rotated")
     subscriber = Subscriber(*(row[name] for name in about))
@@ -124,10 +127,21 @@ def _get(conn: Connection, delivery_id: UUID, attempt: int, *, seconds: float) -
         row["id"],
         attempt,
         row["destination"],
-        row["replays"],
         event,
         None if subscriber.id is None else subscriber,
+        row["held"],
+        row["overtaken"],
     )
+
+
+def _refuse_out_of_turn(delivery: Delivery) -> None:
+    """What changed since the row was claimed. Raises WaitError, OvertakenError."""
+    if delivery.held:
+        raise WaitError("its subscription is paused")
+    if delivery.overtaken is False:
+        raise WaitError("a later event of its workflow may be on its way")
+    if delivery.overtaken:
+        raise OvertakenError
 
 
 def _post(
@@ -144,10 +158,11 @@ def _post(
             secrets=secrets,
             event_id=delivery.event.id,
             body=body.encode(),
-            replays=delivery.replays,
+            replays=delivery.event.replays,
             deadline=deadline,
         )
     except SubscriberAwayError as error:
+        _note(conn, delivery, None)
         note_failure(conn, subscriber.id, str(error), retry_after=None)
         raise
 
@@ -165,7 +180,7 @@ def _heed(
         if subscriber.failing:
             note_success(conn, subscriber.id)
         return following
-    _note(conn, delivery, answer)
+    _note(conn, delivery, answer.status)
     if answer.gone:
         # Not in one transaction with the note: two 410s at once would each hold a row that the other cancels.
         _disable(conn, subscriber)
@@ -181,8 +196,8 @@ def _body(conn: Connection, delivery: Delivery, subscriber: Subscriber, destinat
     return enriched_body(conn, delivery.id, body, keys=destinations.keys) if subscriber.enrich else body
 
 
-def _note(conn: Connection, delivery: Delivery, answer: Answer) -> None:
-    values = {"id": delivery.id, "attempt": delivery.attempt, "status": answer.status}
+def _note(conn: Connection, delivery: Delivery, status: int | None) -> None:
+    values = {"id": delivery.id, "attempt": delivery.attempt, "status": status}
     store.change(conn, "deliveries", "note_status", values)
 
 

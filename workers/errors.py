@@ -144,6 +144,23 @@ class SubscriberAwayError(TryAgainError):
     advice = "mend the subscriber, then: jumio-pipeline requeue --parked --reason subscriber_away"
 
 
+class SubscriberAddressError(SubscriberAwayError):
+    """The subscriber's name resolves to an address that events may not go to: for a moment, or because it moved."""
+
+    code = "subscriber_address"
+    advice = (
+        "mend its name in DNS, or list the address in SUBSCRIBER_PRIVATE_CIDRS if it is meant to be inside, then: "
+        "jumio-pipeline requeue --parked --reason subscriber_address"
+    )
+
+
+class OvertakenError(ParkError):
+    """It was put back, and a later event of its workflow had been sent meanwhile."""
+
+    code = "overtaken"
+    advice = "to send it all the same, marked as a replay: jumio-pipeline replay --event ID"
+
+
 class StreamAwayError(TryAgainError):
     """The Redis stream could not be written."""
 
@@ -157,6 +174,6 @@ class ExchangeAwayError(TryAgainError):
 
 
 class SubscriberForbiddenError(ParkError):
-    """The subscriber's address is not one that events may be sent to."""
+    """The subscriber's URL is not one that events may be sent to, whatever a name server says."""
 
     code = "subscriber_forbidden"

@@ -3,13 +3,10 @@
 from pathlib import Path
 
 import click
-from rich.console import Console
 from rich.table import Table
 
-from deploy.commands.session import Failed, connection, settings_for
+from deploy.commands.session import operating, print_wide
 from deploy.consumers import ConsumerError, add, list_all, revoke, write_token
-
-_WIDE = 1000
 
 
 @click.group("consumers")
@@ -26,14 +23,10 @@ def command() -> None:
 def add_command(name: str, tenants: str | None, token_file: Path | None) -> None:
     """Make a token for NAME. It is shown once and kept nowhere."""
     wanted = [part.strip() for part in tenants.split(",")] if tenants else None
-    with connection(settings_for("operator")) as conn:
-        try:
-            with conn.transaction():
-                token = add(conn, name, tenants=wanted)
-                if token_file:
-                    write_token(token, token_file)
-        except ConsumerError as error:
-            raise Failed(str(error)) from None
+    with operating(ConsumerError) as conn, conn.transaction():
+        token = add(conn, name, tenants=wanted)
+        if token_file:
+            write_token(token, token_file)
     click.echo(f"consumer {name}")
     click.echo(f"token in {token_file}" if token_file else f"token {token} (shown this once)")
 
@@ -41,7 +34,7 @@ def add_command(name: str, tenants: str | None, token_file: Path | None) -> None
 @command.command("list")
 def list_command() -> None:
     """Show who may read, of which tenants, and when they last did."""
-    with connection(settings_for("operator")) as conn:
+    with operating() as conn:
         found = list_all(conn)
     table = Table(box=None, header_style="bold")
     for heading in ("name", "tenants", "since", "last read", "revoked"):
@@ -51,16 +44,13 @@ def list_command() -> None:
         table.add_row(
             each.name, ", ".join(each.tenants or ["all"]), *(f"{at:%Y-%m-%d %H:%M}" if at else "" for at in times)
         )
-    Console(width=_WIDE).print(table)
+    print_wide(table)
 
 
 @command.command("revoke")
 @click.argument("name")
 def revoke_command(name: str) -> None:
     """Answer NAME no more, from its next request on."""
-    with connection(settings_for("operator")) as conn:
-        try:
-            revoke(conn, name)
-        except ConsumerError as error:
-            raise Failed(str(error)) from None
+    with operating(ConsumerError) as conn:
+        revoke(conn, name)
     click.echo(f"revoked {name}")

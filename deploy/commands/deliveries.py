@@ -4,12 +4,9 @@ import json
 from uuid import UUID
 
 import click
-from rich.console import Console
 
-from deploy.commands.session import connection, settings_for
+from deploy.commands.session import connection, print_wide, settings_for
 from deploy.deliveries import STATES, Chosen, read_deliveries, render_deliveries
-
-_WIDE = 1000
 
 
 @click.command("deliveries")
@@ -34,4 +31,4 @@ def command(
     if as_json:
         click.echo(json.dumps(found, indent=2))
     else:
-        Console(width=_WIDE).print(render_deliveries(found))
+        print_wide(render_deliveries(found))

@@ -1,15 +1,12 @@
 """jumio-pipeline holds."""
 
 import click
-from rich.console import Console
 from rich.table import Table
 
-from deploy.commands.session import Failed, connection, settings_for
+from deploy.commands.session import operating, print_wide
 from deploy.commands.subject import read_subject, subject_options
 from deploy.erasure.subject import SubjectError
 from deploy.holds import list_all, place, release
-
-_WIDE = 1000
 
 
 @click.group("holds")
@@ -25,11 +22,8 @@ def place_command(
 ) -> None:
     """Let nothing of a subject be deleted from now on, not even what is yet to come."""
     subject = read_subject(workflow, account, user_reference, tenant)
-    with connection(settings_for("operator")) as conn:
-        try:
-            place(conn, subject, reason=reason)
-        except SubjectError as error:
-            raise Failed(str(error)) from None
+    with operating(SubjectError) as conn:
+        place(conn, subject, reason=reason)
     click.echo("on hold")
 
 
@@ -41,18 +35,15 @@ def release_command(
 ) -> None:
     """End a hold; what is due is deleted by the next run of retention."""
     subject = read_subject(workflow, account, user_reference, tenant)
-    with connection(settings_for("operator")) as conn:
-        try:
-            release(conn, subject, reason=reason)
-        except SubjectError as error:
-            raise Failed(str(error)) from None
+    with operating(SubjectError) as conn:
+        release(conn, subject, reason=reason)
     click.echo("released")
 
 
 @command.command("list")
 def list_command() -> None:
     """Show the holds that stand."""
-    with connection(settings_for("operator")) as conn:
+    with operating() as conn:
         found = list_all(conn)
     table = Table(box=None, header_style="bold")
     for heading in ("tenant", "kind", "subject", "workflows", "since", "by", "reason"):
@@ -60,5 +51,4 @@ def list_command() -> None:
     for row in found:
         since, workflows = f"{row['placed_at']:%Y-%m-%d %H:%M}", str(row["workflows"])
         table.add_row(row["tenant"], row["kind"], row["subject"], workflows, since, row["placed_by"], row["reason"])
-    # Subjects are there to be copied: whole, however narrow the terminal.
-    Console(width=_WIDE, markup=False).print(table)
+    print_wide(table)

@@ -1,15 +1,12 @@
 """jumio-pipeline roles."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import click
-from psycopg import Connection
 from rich.console import Console
 from rich.table import Table
 
-from deploy.commands.session import Failed, connection, settings_for
+from deploy.commands.session import operating
 from deploy.embedded.folder import write_secret
 from deploy.roles import PARTS, Keep, RoleError, create, disable, list_logins, rotate
 
@@ -33,7 +30,7 @@ def command() -> None:
 @_REASON
 def create_command(login: str, part: str, password_file: Path | None, reason: str | None) -> None:
     """Make LOGIN, with a password of ours; the server gets a SCRAM verifier and never sees it."""
-    with _operating() as conn:
+    with operating(RoleError) as conn:
         create(conn, login, part=part, keep=_keeper(password_file), reason=reason)
 
 
@@ -43,7 +40,7 @@ def create_command(login: str, part: str, password_file: Path | None, reason: st
 @_REASON
 def rotate_command(login: str, password_file: Path | None, reason: str | None) -> None:
     """Give LOGIN a new password; the old one ends at once. A disabled one is enabled again."""
-    with _operating() as conn:
+    with operating(RoleError) as conn:
         rotate(conn, login, keep=_keeper(password_file), reason=reason)
 
 
@@ -52,7 +49,7 @@ def rotate_command(login: str, password_file: Path | None, reason: str | None) -
 @_REASON
 def disable_command(login: str, reason: str | None) -> None:
     """Let LOGIN log in no more."""
-    with _operating() as conn:
+    with operating(RoleError) as conn:
         disable(conn, login, reason=reason)
     click.echo(f"{login} cannot log in any more; sessions that are open stay until they end")
 
@@ -60,7 +57,7 @@ def disable_command(login: str, reason: str | None) -> None:
 @command.command("list")
 def list_command() -> None:
     """Show who may log in as what."""
-    with _operating() as conn:
+    with operating(RoleError) as conn:
         found = list_logins(conn)
     table = Table(box=None, header_style="bold")
     for heading in ("login", "as", "enabled", "last changed"):
@@ -69,15 +66,6 @@ def list_command() -> None:
         changed = f"{row['changed_at']:%Y-%m-%d %H:%M}" if row["changed_at"] else "not by this command"
         table.add_row(row["login"], row["part"], "yes" if row["enabled"] else "no", changed)
     Console().print(table)
-
-
-@contextmanager
-def _operating() -> Iterator[Connection]:
-    with connection(settings_for("operator")) as conn:
-        try:
-            yield conn
-        except RoleError as error:
-            raise Failed(str(error)) from None
 
 
 def _keeper(path: Path | None) -> Keep:

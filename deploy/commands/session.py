@@ -6,10 +6,15 @@ from contextlib import contextmanager
 import click
 import psycopg
 from psycopg import Connection
+from rich.console import Console
+from rich.table import Table
 
 from deploy.migrate import require_current
 from schemas.logs import configure_logs
 from schemas.settings import Settings
+
+# Ids and URLs are there to be copied: whole, however narrow the terminal.
+_WIDE = 1000
 
 
 class Failed(click.ClickException):
@@ -35,3 +40,18 @@ def connection(settings: Settings, *, current: bool = True) -> Iterator[Connecti
         if current:
             require_current(conn)
         yield conn
+
+
+@contextmanager
+def operating(*wrong: type[Exception], settings: Settings | None = None) -> Iterator[Connection]:
+    """The same for a whole command: these exceptions are what an operator is told."""
+    with connection(settings or settings_for("operator")) as conn:
+        try:
+            yield conn
+        except wrong as error:
+            raise Failed(str(error)) from None
+
+
+def print_wide(table: Table) -> None:
+    """As it is: an IPv6 address in brackets is no markup."""
+    Console(width=_WIDE, markup=False).print(table)

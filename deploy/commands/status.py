@@ -20,6 +20,6 @@ def command(*, as_json: bool, check: bool) -> None:
     if as_json:
         click.echo(json.dumps(status, indent=2))
     else:
-        Console().print(render_status(status))
+        Console(markup=False).print(render_status(status))
     if check and status["trouble"]:
         sys.exit(1)

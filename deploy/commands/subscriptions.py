@@ -6,18 +6,16 @@ from contextlib import closing
 from pathlib import Path
 
 import click
-from rich.console import Console
 from rich.table import Table
 
 from deploy import subscriptions
-from deploy.commands.session import Failed, connection, settings_for
+from deploy.commands.session import Failed, operating, print_wide, settings_for
 from deploy.signing_secrets import Secret, choose_secret, rotate_secret
-from deploy.subscriptions import Subscription, SubscriptionError
+from deploy.subscriptions import Subscription, SubscriptionError, Wishes
 from schemas.sealing import UnsealError
 from workers.deliver import Destinations
 from workers.errors import LineError
 
-_WIDE = 1000
 _HEADINGS = ("id", "url", "wants", "since", "delivered", "pending", "parked", "state")
 
 secret_file_option = click.option(
@@ -63,24 +61,11 @@ def add_command(
 ) -> None:
     """Send events to URL from now on."""
     settings = settings_for("subscriptions")
-    private = settings.subscriber_private_cidrs
-    with connection(settings) as conn:
-        try:
-            secret = choose_secret(secret_file, ed25519=ed25519)
-            added = subscriptions.add(
-                conn,
-                url,
-                keys=settings.keys,
-                private=private,
-                secret=secret.text,
-                types=types,
-                outcomes=outcomes,
-                tenants=tenants,
-                families=families,
-                enrich=enrich,
-            )
-        except SubscriptionError as error:
-            raise Failed(str(error)) from None
+    wishes = Wishes(types=types, outcomes=outcomes, tenants=tenants, families=families, enrich=enrich)
+    with operating(SubscriptionError, settings=settings) as conn:
+        secret = choose_secret(secret_file, ed25519=ed25519)
+        private = settings.subscriber_private_cidrs
+        added = subscriptions.add(conn, url, wishes, keys=settings.keys, private=private, secret=secret.text)
     click.echo(f"subscription {added.id}")
     _say_secret(secret, secret_file)
 
@@ -89,7 +74,7 @@ def add_command(
 @click.option("--json", "as_json", is_flag=True, help="For programs: a list, the oldest first.")
 def list_command(*, as_json: bool) -> None:
     """Show subscribers, what waits for them, and why."""
-    with connection(settings_for("operator")) as conn:
+    with operating() as conn:
         found = subscriptions.list_all(conn)
     if as_json:
         click.echo(json.dumps([vars(each) for each in found], indent=2, default=str))
@@ -100,19 +85,15 @@ def list_command(*, as_json: bool) -> None:
     for each in found:
         counts = (str(count) for count in (each.delivered, each.pending, each.parked))
         table.add_row(str(each.id), each.url, _wants(each), f"{each.created_at:%Y-%m-%d %H:%M}", *counts, _state(each))
-    # Ids and URLs are there to be copied: whole, however narrow the terminal.
-    Console(width=_WIDE).print(table)
+    print_wide(table)
 
 
 @command.command("pause")
 @click.argument("id_or_url")
 def pause_command(id_or_url: str) -> None:
     """Send nothing until it is resumed; events wait, and no try is used up."""
-    with connection(settings_for("operator")) as conn:
-        try:
-            paused = subscriptions.pause(conn, id_or_url)
-        except SubscriptionError as error:
-            raise Failed(str(error)) from None
+    with operating(SubscriptionError) as conn:
+        paused = subscriptions.pause(conn, id_or_url)
     click.echo("paused" if paused else "it was paused already")
 
 
@@ -120,11 +101,8 @@ def pause_command(id_or_url: str) -> None:
 @click.argument("id_or_url")
 def resume_command(id_or_url: str) -> None:
     """Send again, in order, what waited: after a pause, or because its breaker need not wait any longer."""
-    with connection(settings_for("operator")) as conn:
-        try:
-            hastened = subscriptions.resume(conn, id_or_url)
-        except SubscriptionError as error:
-            raise Failed(str(error)) from None
+    with operating(SubscriptionError) as conn:
+        hastened = subscriptions.resume(conn, id_or_url)
     click.echo(f"resumed; {hastened} deliveries that waited for a later try go out now")
 
 
@@ -142,13 +120,10 @@ def resume_command(id_or_url: str) -> None:
 def rotate_command(id_or_url: str, *, secret_file: Path | None, ed25519: bool, hours: float) -> None:
     """Sign with a new secret from now on, and for a while with the old one too."""
     settings = settings_for("subscriptions")
-    with connection(settings) as conn:
-        try:
-            secret = rotate_secret(
-                conn, id_or_url, keys=settings.keys, path=secret_file, ed25519=ed25519, seconds=hours * 3600
-            )
-        except (SubscriptionError, UnsealError) as error:
-            raise Failed(str(error)) from None
+    with operating(SubscriptionError, UnsealError, settings=settings) as conn:
+        secret = rotate_secret(
+            conn, id_or_url, keys=settings.keys, path=secret_file, ed25519=ed25519, seconds=hours * 3600
+        )
     click.echo(f"rotated; for {hours:g} h the old one signs too")
     _say_secret(secret, secret_file)
 
@@ -158,13 +133,13 @@ def rotate_command(id_or_url: str, *, secret_file: Path | None, ed25519: bool, h
 def test_command(id_or_url: str) -> None:
     """Send a test event from here, signed and guarded like any other, and show the answer."""
     settings = settings_for("subscriptions")
-    with connection(settings) as conn, closing(Destinations(settings)) as destinations:
-        try:
-            answer, seconds = subscriptions.try_out(
-                conn, id_or_url, destinations=destinations, source=settings.event_source
-            )
-        except (SubscriptionError, LineError, UnsealError) as error:
-            raise Failed(str(error)) from None
+    with (
+        operating(SubscriptionError, LineError, UnsealError, settings=settings) as conn,
+        closing(Destinations(settings)) as destinations,
+    ):
+        answer, seconds = subscriptions.try_out(
+            conn, id_or_url, destinations=destinations, source=settings.event_source
+        )
     click.echo(f"answer {answer.status} after {seconds * 1000:.0f} ms")
     if not answer.taken:
         raise Failed("an event counts as delivered with 2xx only; redirects are not followed")
@@ -174,11 +149,8 @@ def test_command(id_or_url: str) -> None:
 @click.argument("id_or_url")
 def remove_command(id_or_url: str) -> None:
     """Send nothing more to a subscriber; what waits for it is cancelled."""
-    with connection(settings_for("operator")) as conn:
-        try:
-            cancelled = subscriptions.remove(conn, id_or_url)
-        except SubscriptionError as error:
-            raise Failed(str(error)) from None
+    with operating(SubscriptionError) as conn:
+        cancelled = subscriptions.remove(conn, id_or_url)
     click.echo(f"removed; {cancelled} waiting deliveries cancelled")
 
 
@@ -193,12 +165,16 @@ def _say_secret(secret: Secret, path: Path | None) -> None:
 
 def _wants(each: Subscription) -> str:
     filters = (each.types, each.outcomes, each.tenants, each.families)
-    return "; ".join(", ".join(values) for values in filters if values) or "all"
+    wanted = "; ".join(", ".join(values) for values in filters if values) or "all"
+    return wanted + "".join(f" + {more}" for more in each.enrich or ())
 
 
 def _state(each: Subscription) -> str:
+    state = "well"
     if each.paused_at is not None:
-        return f"paused since {each.paused_at:%Y-%m-%d %H:%M}"
-    if each.failing_since is not None:
-        return f"failing since {each.failing_since:%Y-%m-%d %H:%M}, {each.failures} times: {each.last_failure}"
-    return "well"
+        state = f"paused since {each.paused_at:%Y-%m-%d %H:%M}"
+    elif each.failing_since is not None:
+        state = f"failing since {each.failing_since:%Y-%m-%d %H:%M}, {each.failures} times: {each.last_failure}"
+    if each.rotated_until is not None:
+        state += f"; an old secret signs too until {each.rotated_until:%Y-%m-%d %H:%M}"
+    return state

@@ -44,7 +44,7 @@ class Inbox:
                 self.repeats += 1
                 return True
             last = self._last(event)
-            if event["sequence"] > last + 1:
+            if event["sequence"] > last + 1 and not self._is_erased(event):
                 row = (event["id"], _workflow(event), event["sequence"], json.dumps(event))
                 self._file.execute("INSERT OR IGNORE INTO held VALUES (?, ?, ?, ?)", row)
                 return False
@@ -93,13 +93,20 @@ class Inbox:
     def _is_known(self, event: Event) -> bool:
         return self._file.execute("SELECT 1 FROM applied WHERE id = ?", (event["id"],)).fetchone() is not None
 
+    def _is_erased(self, event: Event) -> bool:
+        statement = "SELECT 1 FROM applied WHERE workflow = ? AND type = ?"
+        return self._file.execute(statement, (_workflow(event), ERASED)).fetchone() is not None
+
     def _last(self, event: Event) -> int:
         rows = self._file.execute("SELECT max(sequence) FROM applied WHERE workflow = ?", (_workflow(event),))
         return int(rows.fetchone()[0] or 0)
 
     def _apply(self, event: Event, via: str) -> None:
         """Here your system does what the event asks for: in this transaction, so that it happens once."""
-        row = (event["id"], _workflow(event), event["sequence"], event["type"], event["data"].get("outcome"), via)
+        # What comes after a later one, or after the end, is known from now on and changes nothing that was concluded.
+        late = event["sequence"] <= self._last(event) or self._is_erased(event)
+        outcome = None if late else event["data"].get("outcome")
+        row = (event["id"], _workflow(event), event["sequence"], event["type"], outcome, via)
         self._file.execute("INSERT INTO applied VALUES (?, ?, ?, ?, ?, ?)", row)
         self._file.execute("DELETE FROM held WHERE id = ?", (event["id"],))
         if event["type"] == ERASED:

@@ -155,7 +155,7 @@ def _delete(
 ) -> tuple[Counter[str], datetime | None]:
     """Of what is recorded, subscribers may have heard; they hear that it is gone, after what is being sent to them.
 
-    The word is written while the earlier events are there: by them a filter on outcomes knows who has heard.
+    The word is written while events and verdicts are there: by either, a filter on outcomes knows who has heard.
     """
     key = _key(tenant, workflow)
     images = hold_images(conn, key)

@@ -1,6 +1,6 @@
 """The schemas -> an AsyncAPI 3 document: where events are to be had, how they are proven, and what is in them."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from copy import deepcopy
 from typing import Any
 
@@ -22,6 +22,32 @@ _SIGNED = {
             "type": "string",
             "description": "Standard Webhooks 1.0: one or more signatures with a space between, each v1,BASE64.",
         },
+        "jumio-pipeline-replay": {
+            "type": "string",
+            "description": "Only where an operator sent it again: how often. It may come after later events.",
+        },
+    },
+}
+_ROUTED = {
+    "type": "object",
+    "required": ["subject", "sequence", "tenant"],
+    "properties": {
+        "subject": {"type": "string"},
+        "sequence": {"type": "integer", "minimum": 1},
+        "tenant": {"type": "string"},
+        "replays": {
+            "type": "integer",
+            "minimum": 1,
+            "description": "Only where an operator sent it again: how often. It may come after later events.",
+        },
+    },
+}
+_PLACED = {
+    "type": "object",
+    "required": ["feed-cursor", "feed-more"],
+    "properties": {
+        "feed-cursor": {"type": "string", "description": "Where to go on: send it as `after`."},
+        "feed-more": {"enum": ["true", "false"], "description": "Whether to ask again at once."},
     },
 }
 _ENVELOPE: Document = {
@@ -48,10 +74,24 @@ _QUERY = {
         "wait": {"type": "number", "minimum": 0, "maximum": LONGEST_WAIT_SECONDS, "default": 0},
     },
 }
+_ASKED: Document = {
+    "security": [{"$ref": "#/components/securitySchemes/feedToken"}],
+    "bindings": {"http": {"method": "GET", "query": _QUERY, "bindingVersion": "0.3.0"}},
+}
 _FEED_DESCRIPTION = (
     "GET /events?after=CURSOR&types=&limit=&wait= answers a CloudEvents batch; "
-    "the header feed-cursor says where to go on, feed-more whether to do so at once."
+    "the header feed-cursor says where to go on, feed-more whether to do so at once. "
+    f"Batches are {BATCH_CONTENT_TYPE}, an array of the other messages' payloads; jumio-pipeline consumers add NAME"
 )
+_STREAM_DESCRIPTION = (
+    "Fields id, type, subject, sequence, tenant; body holds the event. Where an operator sent it again, the field "
+    "replays says how often. There are no headers and no signature."
+)
+_AMQP = {
+    "is": "routingKey",
+    "exchange": {"name": "jumio.events", "type": "topic", "durable": True},
+    "bindingVersion": "0.3.0",
+}
 
 
 def asyncapi(
@@ -76,21 +116,22 @@ def asyncapi(
         "operations": {
             "sendWebhook": _send("webhook", schemas, "POST each event, signed, in order for each workflow, until 2xx."),
             "sendStream": _send("stream", told, "XADD each event; the stream keeps the latest hundred thousand."),
-            "sendFeed": {
-                **_send("feed", told, "Answer with the events after a cursor, at once or as soon as there are some."),
-                "security": [{"$ref": "#/components/securitySchemes/feedToken"}],
-                "bindings": {"http": {"method": "GET", "query": _QUERY, "bindingVersion": "0.3.0"}},
-            },
+            "sendExchange": _send("exchange", told, "Publish each event, persistent, until the broker confirms it."),
+            "sendFeed": {**_send("feed", ["batch"], "Answer with the events after a cursor."), **_ASKED},
         },
         "components": {
-            "messages": {name: _message(name, schema, examples[name]) for name, schema in schemas.items()},
+            "messages": {
+                **{name: _message(name, schema, examples[name], _SIGNED) for name, schema in schemas.items()},
+                **{f"exchange.{name}": _message(name, schemas[name], examples[name], _ROUTED) for name in told},
+                "batch": _batch([examples[name] for name in told[:2]]),
+            },
             "schemas": {"cloudevent": _ENVELOPE, **embedded},
             "securitySchemes": {"feedToken": {"type": "http", "scheme": "bearer"}},
         },
     }
 
 
-def _channels(sent: Iterable[str], told: Iterable[str]) -> Document:
+def _channels(sent: Iterable[str], told: Sequence[str]) -> Document:
     """A test event is sent to the subscriber that is tried, and told to nobody else."""
     messages = _messages(told)
     return {
@@ -103,14 +144,21 @@ def _channels(sent: Iterable[str], told: Iterable[str]) -> Document:
         "stream": {
             "address": "jumio:events",
             "title": "The Redis stream EVENT_STREAM",
-            "description": "Fields id, type, subject, sequence, tenant; body holds the event.",
+            "description": _STREAM_DESCRIPTION,
             "messages": messages,
+        },
+        "exchange": {
+            "address": "jumio.events",
+            "title": "The topic exchange EVENT_EXCHANGE on the RabbitMQ of EVENT_EXCHANGE_URL",
+            "description": "The routing key is the event's type, the property message_id its id.",
+            "messages": {name: {"$ref": f"#/components/messages/exchange.{name}"} for name in told},
+            "bindings": {"amqp": _AMQP},
         },
         "feed": {
             "address": "/events",
             "title": "The feed on FEED_BIND",
-            "description": f"{_FEED_DESCRIPTION} Batches are {BATCH_CONTENT_TYPE}; jumio-pipeline consumers add NAME",
-            "messages": messages,
+            "description": _FEED_DESCRIPTION,
+            "messages": {**messages, "batch": {"$ref": "#/components/messages/batch"}},
         },
     }
 
@@ -124,7 +172,7 @@ def _send(channel: str, types: Iterable[str], summary: str) -> Document:
     return {"action": "send", "channel": {"$ref": f"#/channels/{channel}"}, "summary": summary, "messages": messages}
 
 
-def _message(name: str, schema: Document, example: Document) -> Document:
+def _message(name: str, schema: Document, example: Document, headers: Document) -> Document:
     event = {
         "properties": {"type": {"const": name}, "data": {"$ref": f"#/components/schemas/{name}"}},
         "required": ["type", "data"],
@@ -134,9 +182,22 @@ def _message(name: str, schema: Document, example: Document) -> Document:
         "title": schema["title"],
         "summary": schema["description"],
         "contentType": CONTENT_TYPE,
-        "headers": _SIGNED,
+        "headers": headers,
         "payload": {"allOf": [{"$ref": "#/components/schemas/cloudevent"}, event]},
         "examples": [{"payload": example}],
+    }
+
+
+def _batch(examples: list[Document]) -> Document:
+    """The types are not listed: one that is new is no change of a batch."""
+    return {
+        "name": "batch",
+        "title": "Events after a cursor",
+        "summary": "As many as were asked for, or as there are: none at all is a batch, too.",
+        "contentType": BATCH_CONTENT_TYPE,
+        "headers": _PLACED,
+        "payload": {"type": "array", "maxItems": MOST_EVENTS, "items": {"$ref": "#/components/schemas/cloudevent"}},
+        "examples": [{"payload": examples}],
     }
 
 

@@ -90,7 +90,7 @@ class Erased(Transaction):
     """What was kept of this transaction has been erased: erase what you keep of it, too."""
 
     reason: Annotated[str, Field(pattern=r"^[a-z][a-z_]{0,39}$")] = Field(
-        description="Why, as a class such as retention; one word, so that it cannot be a text about a person."
+        description="Why, as a class: so far always erasure. One word, so that it cannot be a text about a person."
     )
 
 

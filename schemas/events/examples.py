@@ -53,7 +53,7 @@ _EXAMPLES: Mapping[EventType | TrialType, tuple[int, Mapping[str, Any]]] = {
     "kyc.workflow.changed.v1": (3, _REJECTED),
     "kyc.workflow.expired.v1": (1, _RAN_OUT),
     "kyc.workflow.images-stored.v1": (2, _IMAGES),
-    "kyc.subject.erased.v1": (4, {**_KEY, "reason": "retention"}),
+    "kyc.subject.erased.v1": (4, {**_KEY, "reason": "erasure"}),
     TRIAL: (1, {"test": True, "subscription_id": _SUBSCRIPTION}),
 }
 

@@ -1,38 +1,26 @@
 -- name: lease
 -- In place of work.sql's. Takes what is due target by target, the longest due first, each only up to so much under way:
 -- one that is slow or dead holds up itself. Six at once leave two of the eight that one worker process sends; one that
--- failed last is tried with one at a time, and not before its breaker lets a probe through.
-WITH targets AS (
+-- failed last is tried with one at a time, and not before its breaker lets a probe through. One relay at a time: two that
+-- count before either has taken would take twice as much.
+WITH turn AS MATERIALIZED (
+    SELECT work FROM pipeline.turns WHERE work = 'deliveries' FOR NO KEY UPDATE SKIP LOCKED
+), targets AS (
     SELECT subscription.id::text AS target, CASE WHEN subscription.failures = 0 THEN 6 ELSE 1 END AS most
     FROM pipeline.subscriptions subscription
-    WHERE subscription.removed_at IS NOT NULL
-        OR (subscription.paused_at IS NULL AND (subscription.probe_at IS NULL OR subscription.probe_at <= now()))
+    WHERE NOT {held}
     UNION ALL
     VALUES ('stream', 6), ('exchange', 6)
 ), due AS MATERIALIZED (
     SELECT next.id
-    FROM targets
+    FROM turn
+    CROSS JOIN targets
     CROSS JOIN LATERAL (
         SELECT work.id, work.next_attempt_at FROM pipeline.deliveries work
         WHERE work.target = targets.target AND work.state = 'pending' AND work.next_attempt_at <= now()
-            AND (work.leased_until IS NULL OR work.leased_until < now())
-            AND (work.claimed_until IS NULL OR work.claimed_until < now())
-            -- What comes before, for this target and workflow, is settled first.
-            AND NOT EXISTS (
-                SELECT FROM pipeline.deliveries earlier
-                WHERE earlier.target = work.target AND earlier.tenant = work.tenant AND earlier.family = work.family
-                    AND earlier.workflow_key = work.workflow_key AND earlier.sequence < work.sequence
-                    AND earlier.state = 'pending'
-                -- Both keep it one look-up a row in deliveries_order; as a join it took 77 s with 100,000 rows of one workflow.
-                ORDER BY earlier.sequence OFFSET 0
-            )
+            AND {free} AND {in_order}
         ORDER BY work.next_attempt_at
-        LIMIT greatest(0, targets.most - (
-            SELECT count(*) FROM pipeline.deliveries busy
-            WHERE busy.target = targets.target AND busy.state = 'pending'
-                AND (busy.leased_until IS NOT NULL OR busy.claimed_until IS NOT NULL)
-                AND (busy.leased_until > now() OR busy.claimed_until > now())
-        ))
+        LIMIT greatest(0, targets.most - pipeline.under_way(targets.target))
         FOR UPDATE SKIP LOCKED
     ) next
     ORDER BY next.next_attempt_at
@@ -43,16 +31,15 @@ WHERE id = ANY(ARRAY(SELECT due.id FROM due))
 RETURNING id;
 
 -- name: claim
--- In place of work.sql's: a task that comes out of turn, late or twice, claims nothing.
+-- In place of work.sql's: a task that comes out of turn, late or twice, claims nothing, nor one whose subscriber was paused
+-- since the message was sent.
 UPDATE pipeline.deliveries work
 SET attempts = attempts + 1, claimed_until = now() + %(claim)s * interval '1 second'
 WHERE work.id = %(id)s AND work.state = 'pending' AND work.next_attempt_at <= now()
     AND (work.claimed_until IS NULL OR work.claimed_until < now())
+    AND {in_order}
     AND NOT EXISTS (
-        SELECT FROM pipeline.deliveries earlier
-        WHERE earlier.target = work.target AND earlier.tenant = work.tenant AND earlier.family = work.family
-            AND earlier.workflow_key = work.workflow_key AND earlier.sequence < work.sequence
-            AND earlier.state = 'pending'
+        SELECT FROM pipeline.subscriptions subscription WHERE subscription.id = work.subscription_id AND {held}
     )
 RETURNING attempts, attempts - forgiven AS counted;
 
@@ -76,28 +63,29 @@ WHERE event.id = %(event_id)s;
 -- name: get_delivery
 -- What one attempt sends, and where; nothing once the row is settled, another attempt has it, its claim would end before
 -- the sending must, or an earlier one was put back meanwhile: a worker that stood still must not send out of turn.
-SELECT delivery.id, event.id AS event_id, event.type, event.tenant, event.workflow_key, event.sequence, event.body,
-    delivery.destination, delivery.replays,
+-- `overtaken`, of one that was itself put back: true where a later one was delivered, false where one may be on its way. A
+-- requeue looks, too, but cannot see what is claimed before its own commit; whatever is sent, was claimed before that.
+SELECT work.id, event.id AS event_id, event.type, event.tenant, event.workflow_key, event.sequence, event.body,
+    work.destination, work.replays,
     subscription.id AS subscription_id, subscription.url, subscription.sealed_secret,
     subscription.removed_at IS NOT NULL AS removed, subscription.enrich, subscription.failures > 0 AS failing,
+    {held} AS held,
+    CASE WHEN work.requeued_at IS NOT NULL AND work.replays = 0 THEN (
+        SELECT bool_or(later.state = 'delivered') FROM pipeline.deliveries later WHERE {later}
+    ) END AS overtaken,
     EXISTS (
         SELECT FROM pipeline.retired_secrets retired
         WHERE retired.subscription_id = subscription.id AND retired.expires_at > now()
     ) AS rotated
-FROM pipeline.deliveries delivery
-JOIN pipeline.events event ON event.id = delivery.event_id
-LEFT JOIN pipeline.subscriptions subscription ON subscription.id = delivery.subscription_id
-WHERE delivery.id = %(id)s AND delivery.state = 'pending' AND delivery.attempts = %(attempt)s
-    AND delivery.claimed_until > clock_timestamp() + %(seconds)s * interval '1 second'
-    AND NOT EXISTS (
-        SELECT FROM pipeline.deliveries earlier
-        WHERE earlier.target = delivery.target AND earlier.tenant = delivery.tenant
-            AND earlier.family = delivery.family AND earlier.workflow_key = delivery.workflow_key
-            AND earlier.sequence < delivery.sequence AND earlier.state = 'pending'
-    );
+FROM pipeline.deliveries work
+JOIN pipeline.events event ON event.id = work.event_id
+LEFT JOIN pipeline.subscriptions subscription ON subscription.id = work.subscription_id
+WHERE work.id = %(id)s AND work.state = 'pending' AND work.attempts = %(attempt)s
+    AND work.claimed_until > clock_timestamp() + %(seconds)s * interval '1 second'
+    AND {in_order};
 
 -- name: note_status
--- The subscriber's latest answer, which was not that it took the event.
+-- The subscriber's latest answer, which was not that it took the event; none, where no answer came.
 UPDATE pipeline.deliveries SET last_status = %(status)s
 WHERE id = %(id)s AND state = 'pending' AND attempts = %(attempt)s;
 
@@ -119,15 +107,7 @@ WITH sent AS (
         SELECT work.id FROM pipeline.deliveries work
         WHERE work.target = sent.target AND work.id <> sent.id AND work.state = 'pending'
             AND work.next_attempt_at <= now()
-            AND (work.leased_until IS NULL OR work.leased_until < now())
-            AND (work.claimed_until IS NULL OR work.claimed_until < now())
-            AND NOT EXISTS (
-                SELECT FROM pipeline.deliveries earlier
-                WHERE earlier.target = work.target AND earlier.tenant = work.tenant AND earlier.family = work.family
-                    AND earlier.workflow_key = work.workflow_key AND earlier.sequence < work.sequence
-                    AND earlier.state = 'pending'
-                ORDER BY earlier.sequence OFFSET 0
-            )
+            AND {free} AND {in_order}
         ORDER BY work.next_attempt_at
         LIMIT 1
         FOR UPDATE SKIP LOCKED
@@ -153,6 +133,11 @@ WHERE target = %(id)s::uuid::text AND state = 'pending';
 UPDATE pipeline.deliveries SET next_attempt_at = now()
 WHERE target = %(id)s::uuid::text AND state = 'pending' AND next_attempt_at > now();
 
+-- name: take_back
+-- Their messages came while nothing was sent, and were passed over: they need not wait until their lease ends.
+UPDATE pipeline.deliveries SET leased_until = NULL
+WHERE target = %(id)s::uuid::text AND state = 'pending' AND leased_until IS NOT NULL AND claimed_until IS NULL;
+
 -- name: requeue
 -- In place of work.sql's: as new, but not what a later event of its workflow has overtaken.
 UPDATE pipeline.deliveries work
@@ -160,12 +145,7 @@ SET state = 'pending', forgiven = attempts, next_attempt_at = now(), finished_at
     claimed_until = NULL, requeued_at = now()
 WHERE work.state = 'parked' AND (%(reason)s::text IS NULL OR split_part(work.last_error, ':', 1) = %(reason)s)
     AND (%(id)s::uuid IS NULL OR work.id = %(id)s)
-    AND NOT EXISTS (
-        SELECT FROM pipeline.deliveries later
-        WHERE later.target = work.target AND later.tenant = work.tenant AND later.family = work.family
-            AND later.workflow_key = work.workflow_key AND later.sequence > work.sequence
-            AND (later.state = 'delivered' OR later.claimed_until > now())
-    )
+    AND NOT EXISTS (SELECT FROM pipeline.deliveries later WHERE {later})
 RETURNING id;
 
 -- name: count_parked
@@ -175,16 +155,12 @@ WHERE state = 'parked' AND (%(reason)s::text IS NULL OR split_part(last_error, '
 
 -- name: replay_sent
 -- The same rows again, event id and all, for subscribers that stand; what waits is sent anyway.
-UPDATE pipeline.deliveries delivery
-SET state = 'pending', forgiven = attempts, next_attempt_at = now(), finished_at = NULL, leased_until = NULL,
-    claimed_until = NULL, requeued_at = now(), replays = replays + 1,
-    first_delivered_at = coalesce(first_delivered_at, CASE WHEN delivery.state = 'delivered' THEN finished_at END)
+UPDATE pipeline.deliveries work
+SET {again}
 FROM pipeline.events event, pipeline.subscriptions subscription
-WHERE event.id = delivery.event_id AND subscription.id = delivery.subscription_id
-    AND delivery.state <> 'pending' AND subscription.removed_at IS NULL
-    AND (%(event_id)s::uuid IS NULL OR event.id = %(event_id)s)
-    AND (%(workflow_key)s::text IS NULL OR event.workflow_key = %(workflow_key)s)
-    AND (%(since)s::timestamptz IS NULL OR event.occurred_at >= %(since)s)
+WHERE event.id = work.event_id AND subscription.id = work.subscription_id
+    AND work.state <> 'pending' AND subscription.removed_at IS NULL
+    AND {chosen}
     AND (%(subscription_id)s::uuid IS NULL OR subscription.id = %(subscription_id)s);
 
 -- name: replay_missed
@@ -196,35 +172,44 @@ SELECT gen_random_uuid(), event.id, 'webhook', subscription.id, event.tenant, ev
     event.sequence, 'pending', 1
 FROM pipeline.events event
 JOIN pipeline.subscriptions subscription ON pipeline.wants(subscription, event)
-WHERE (%(event_id)s::uuid IS NULL OR event.id = %(event_id)s)
-    AND (%(workflow_key)s::text IS NULL OR event.workflow_key = %(workflow_key)s)
-    AND (%(since)s::timestamptz IS NULL OR event.occurred_at >= %(since)s)
+WHERE {chosen}
     AND (%(subscription_id)s::uuid IS NULL OR subscription.id = %(subscription_id)s)
+ON CONFLICT (event_id, target) DO NOTHING;
+
+-- name: put_again
+-- The same for a destination beside the subscribers: it lost what it had.
+UPDATE pipeline.deliveries work
+SET {again}
+FROM pipeline.events event
+WHERE event.id = work.event_id AND work.target = %(destination)s AND work.state <> 'pending' AND {chosen};
+
+-- name: put_missed
+-- It was switched off when these were written.
+INSERT INTO pipeline.deliveries (id, event_id, destination, tenant, family, workflow_key, sequence, state, replays)
+SELECT gen_random_uuid(), event.id, %(destination)s, event.tenant, event.family, event.workflow_key, event.sequence,
+    'pending', 1
+FROM pipeline.events event
+WHERE {chosen}
 ON CONFLICT (event_id, target) DO NOTHING;
 
 -- name: list_deliveries
 -- The newest events first; `held` says what a pending one waits for besides its time.
 SELECT event.id AS event_id, event.type, event.tenant, event.workflow_key, event.sequence, event.occurred_at,
-    delivery.destination, subscription.id AS subscription_id, subscription.url, delivery.state,
-    delivery.attempts - delivery.forgiven AS attempts, delivery.replays, delivery.last_status, delivery.last_error,
-    CASE WHEN delivery.state = 'pending' THEN delivery.next_attempt_at END AS next_attempt_at,
-    delivery.finished_at, delivery.first_delivered_at,
-    CASE WHEN delivery.state <> 'pending' THEN NULL
+    work.destination, subscription.id AS subscription_id, subscription.url, work.state,
+    work.attempts - work.forgiven AS attempts, work.replays, work.last_status, work.last_error,
+    CASE WHEN work.state = 'pending' THEN work.next_attempt_at END AS next_attempt_at,
+    work.finished_at, work.first_delivered_at,
+    CASE WHEN work.state <> 'pending' THEN NULL
         WHEN subscription.paused_at IS NOT NULL THEN 'paused'
         WHEN subscription.probe_at > now() THEN 'breaker'
-        WHEN EXISTS (
-            SELECT FROM pipeline.deliveries earlier
-            WHERE earlier.target = delivery.target AND earlier.tenant = delivery.tenant
-                AND earlier.family = delivery.family AND earlier.workflow_key = delivery.workflow_key
-                AND earlier.sequence < delivery.sequence AND earlier.state = 'pending'
-        ) THEN 'order'
+        WHEN NOT ({in_order}) THEN 'order'
     END AS held
 FROM pipeline.events event
-JOIN pipeline.deliveries delivery ON delivery.event_id = event.id
-LEFT JOIN pipeline.subscriptions subscription ON subscription.id = delivery.subscription_id
-WHERE (%(subscription_id)s::uuid IS NULL OR delivery.subscription_id = %(subscription_id)s)
+JOIN pipeline.deliveries work ON work.event_id = event.id
+LEFT JOIN pipeline.subscriptions subscription ON subscription.id = work.subscription_id
+WHERE (%(subscription_id)s::uuid IS NULL OR work.subscription_id = %(subscription_id)s)
     AND (%(event_id)s::uuid IS NULL OR event.id = %(event_id)s)
     AND (%(workflow_key)s::text IS NULL OR event.workflow_key = %(workflow_key)s)
-    AND (%(state)s::text IS NULL OR delivery.state = %(state)s)
-ORDER BY event.occurred_at DESC, event.id, delivery.target
+    AND (%(state)s::text IS NULL OR work.state = %(state)s)
+ORDER BY event.occurred_at DESC, event.id, work.target
 LIMIT %(most)s;

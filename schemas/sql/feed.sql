@@ -1,11 +1,26 @@
 -- name: read_events
 -- What comes after a cursor, and the horizon: below it nothing can be committed any more. Both of one snapshot.
--- Where there is a filter, no further than a bound: who asks for what is rare must get on, too, within a timeout.
+-- Where there is a filter, no further than a bound: who asks for what is rare must get on, too, within a timeout. `last` is
+-- the last event below the horizon; a number alone is none to go on from: after a crash Postgres gives it out again, if
+-- nothing of its transaction was flushed. `known`: the cursor is of this epoch, or its event is here.
 SELECT horizon.position::text AS horizon, feed.epoch, bound.position::text AS bound_position,
-    bound.sequence AS bound_sequence, bound.id AS bound_id, page.position::text AS position, page.sequence, page.id,
-    page.body
+    bound.sequence AS bound_sequence, bound.id AS bound_id, last.position::text AS last_position,
+    last.sequence AS last_sequence, last.id AS last_id, page.position::text AS position, page.sequence, page.id, page.body,
+    cluster.here NOT IN ('', coalesce(feed.cluster, '')) AS moved,
+    feed.epoch = %(epoch)s::bigint OR EXISTS (
+        SELECT FROM pipeline.events event
+        WHERE event.position = %(position)s::text::xid8 AND event.sequence = %(sequence)s::integer AND event.id = %(id)s::uuid
+    ) AS known
 FROM (SELECT pg_snapshot_xmin(pg_current_snapshot()) AS position) horizon
 CROSS JOIN pipeline.feed
+-- Asked once, and not for each event.
+CROSS JOIN (SELECT pipeline.cluster() AS here OFFSET 0) cluster
+LEFT JOIN LATERAL (
+    SELECT event.position, event.sequence, event.id FROM pipeline.events event
+    WHERE event.position < horizon.position
+    ORDER BY event.position DESC, event.sequence DESC, event.id DESC
+    LIMIT 1
+) last ON true
 LEFT JOIN LATERAL (
     SELECT event.position, event.sequence, event.id
     FROM pipeline.events event
@@ -37,15 +52,25 @@ ORDER BY event.position DESC, event.sequence DESC, event.id DESC
 LIMIT 1;
 
 -- name: begin_epoch
--- Events of transactions that are still to come are another cluster's: they get this one's, and old cursors end.
-WITH stranded AS (
+-- Numbers of transactions are a cluster's own, and a timeline's. On another one than before, cursors end but for those whose
+-- event is here. Events of transactions that are still to come get this one's number. The first look only notes where it is.
+WITH was AS MATERIALIZED (
+    SELECT epoch, pipeline.cluster() AS here FROM pipeline.feed
+), stranded AS (
     UPDATE pipeline.events SET position = pg_current_xact_id()
     WHERE position >= pg_snapshot_xmax(pg_current_snapshot())
     RETURNING id
-), epoch AS (
-    UPDATE pipeline.feed SET epoch = epoch + 1 WHERE EXISTS (SELECT FROM stranded)
+), moved AS (
+    UPDATE pipeline.feed
+    SET cluster = coalesce(nullif(was.here, ''), cluster),
+        epoch = feed.epoch + (cluster IS NOT NULL OR EXISTS (SELECT FROM stranded))::integer
+    FROM was
+    WHERE EXISTS (SELECT FROM stranded) OR was.here NOT IN ('', coalesce(feed.cluster, ''))
+    RETURNING feed.epoch
 )
-SELECT count(*)::integer AS events FROM stranded;
+SELECT count(stranded.id)::integer AS events, coalesce(max(moved.epoch), was.epoch) > was.epoch AS begun
+FROM was LEFT JOIN stranded ON true LEFT JOIN moved ON true
+GROUP BY was.epoch;
 
 -- name: held_back
 -- Since when events wait for a transaction that is still open.

@@ -49,7 +49,10 @@ _NAME = re.compile(rb"^-- name: (\w+)\n", re.MULTILINE)
 @cache
 def query(table: str, name: str) -> bytes:
     """One named query of `<table>.sql`. Raises KeyError where there is none of that name."""
-    return _named(table)[name]
+    sql = _named(table)[name]
+    for fragment, condition in _named("fragments").items():
+        sql = sql.replace(b"{%s}" % fragment.encode(), condition)
+    return sql
 
 
 @cache

@@ -20,13 +20,7 @@ SELECT 'deliveries',
         LEFT JOIN pipeline.subscriptions subscription ON subscription.id = work.subscription_id
         WHERE work.state = 'pending' AND work.next_attempt_at <= now()
             AND subscription.paused_at IS NULL AND coalesce(subscription.failures, 0) = 0
-            AND NOT EXISTS (
-                SELECT FROM pipeline.deliveries earlier
-                WHERE earlier.target = work.target AND earlier.tenant = work.tenant AND earlier.family = work.family
-                    AND earlier.workflow_key = work.workflow_key AND earlier.sequence < work.sequence
-                    AND earlier.state = 'pending'
-                ORDER BY earlier.sequence OFFSET 0
-            )
+            AND {in_order}
     )), 0)::float8,
     count(*) FILTER (WHERE state = 'parked')::integer
 FROM pipeline.deliveries WHERE state IN ('pending', 'parked')

@@ -5,9 +5,13 @@ VALUES (%(id)s, %(url)s, %(types)s::text[], %(outcomes)s::text[], %(tenants)s::t
 
 -- name: list_subscriptions
 -- Those that stand, with what was sent and what waits, and why.
-SELECT subscription.id, subscription.url, subscription.types, subscription.enrich, subscription.outcomes,
+SELECT subscription.id, subscription.url, subscription.types, subscription.outcomes, subscription.enrich,
     subscription.tenants, subscription.families, subscription.created_at, subscription.paused_at, subscription.failures,
     subscription.failing_since, subscription.last_failure, subscription.probe_at,
+    (
+        SELECT max(retired.expires_at) FROM pipeline.retired_secrets retired
+        WHERE retired.subscription_id = subscription.id AND retired.expires_at > now()
+    ) AS rotated_until,
     count(*) FILTER (WHERE delivery.state = 'pending')::integer AS pending,
     count(*) FILTER (WHERE delivery.state = 'parked')::integer AS parked,
     count(*) FILTER (WHERE delivery.state = 'delivered')::integer AS delivered

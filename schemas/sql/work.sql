@@ -8,8 +8,7 @@ UPDATE pipeline.{table} SET leased_until = now() + %(lease)s * interval '1 secon
 WHERE id = ANY(ARRAY(
     SELECT work.id FROM pipeline.{table} work
     WHERE work.state = '{waiting}' AND work.next_attempt_at <= now()
-        AND (work.leased_until IS NULL OR work.leased_until < now())
-        AND (work.claimed_until IS NULL OR work.claimed_until < now())
+        AND {free}
     ORDER BY work.next_attempt_at
     LIMIT %(batch)s
     FOR UPDATE SKIP LOCKED

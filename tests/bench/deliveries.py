@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from importlib.metadata import version
 from ipaddress import ip_network
 from pathlib import Path
 from uuid import uuid4
@@ -37,6 +38,9 @@ SUBSCRIBERS = 10
 BODY = json.dumps({"specversion": "1.0", "type": "kyc.workflow.decided.v1", "data": {"checks": ["x" * 60] * 14}})
 _WARM_UP = 20
 _PATIENCE = 300.0
+_USER_AGENT = f"jumio-pipeline/{version('jumio-pipeline')}"
+# Nine others beside a dead one: how much longer their p99 may be.
+_GOAL = 1.1
 
 
 @dataclass
@@ -79,7 +83,7 @@ class Bench:
 @click.option("--rate", default=6.0, show_default=True, help="Events a second of the steady runs.")
 @click.option("--write/--no-write", "writes", default=True, help="Write deploy/benchmarks/deliveries.md.")
 def main(*, events: int, seconds: int, rate: float, writes: bool) -> None:
-    """Measure; ends with 1 where an event did not arrive."""
+    """Measure; ends with 1 where an event did not arrive, or where a dead subscriber slows the others by too much."""
     with bench() as running:
         bare = bare_rate(running, requests=events * 2)
         burst = measure(running, events=events, every=0.0, dead=0)
@@ -93,6 +97,8 @@ def main(*, events: int, seconds: int, rate: float, writes: bool) -> None:
     Console(width=None if sys.stdout.isatty() else 140).print(Markdown(text))
     if writes:
         RESULTS.write_text(text, encoding="utf-8")
+    if slowed(beside_dead, steady) > _GOAL:
+        raise SystemExit("a dead subscriber slows the others by too much")
 
 
 @contextmanager
@@ -207,6 +213,8 @@ def bare_rate(running: Bench, *, requests: int) -> float:
             event_id, now = str(uuid4()), int(time.time())
             headers = {
                 "host": f"127.0.0.1:{ports[0]}",
+                "user-agent": _USER_AGENT,
+                "accept-encoding": "identity",
                 "connection": "close",
                 "content-type": CONTENT_TYPE,
                 "webhook-id": event_id,
@@ -216,6 +224,11 @@ def bare_rate(running: Bench, *, requests: int) -> float:
             with httpcore2.HTTPConnection(url.origin) as connection:
                 connection.request("POST", url, headers=headers, content=BODY.encode())
         return requests / (time.monotonic() - started)
+
+
+def slowed(beside_dead: Run, steady: Run) -> float:
+    """The p99 of the others, to what it is where none is dead."""
+    return beside_dead.percentile(0.99) / steady.percentile(0.99)
 
 
 def report(where: Mapping[str, str], *, bare: float, burst: Run, steady: Run, beside_dead: Run, rate: float) -> str:
@@ -236,15 +249,15 @@ def report(where: Mapping[str, str], *, bare: float, burst: Run, steady: Run, be
     ):
         figures = f"{run.rate():,.0f} | {run.percentile(0.5):.1f} | {run.percentile(0.99):.1f}"
         lines.append(f"| {title} | {len(run.milliseconds()):,} | {figures} |")
-    p99 = beside_dead.percentile(0.99) / steady.percentile(0.99)
+    p99 = slowed(beside_dead, steady)
     p50 = statistics.median(beside_dead.milliseconds()) / statistics.median(steady.milliseconds())
-    met = "met" if p99 <= 1.1 else "missed"
+    met = "met" if p99 <= _GOAL else "missed"
     lines += [
         "",
         "| target | measured | goal | |",
         "|---|---|---|---|",
         f"| all at once, to the bare loop | {burst.rate() / bare:.2f} | | |",
-        f"| p99 beside a dead one, to p99 of ten well | {p99:.2f} | at most 1.1 | {met} |",
+        f"| p99 beside a dead one, to p99 of ten well | {p99:.2f} | at most {_GOAL:g} | {met} |",
         f"| p50, the same | {p50:.2f} | | |",
     ]
     return "\n".join(lines) + "\n"

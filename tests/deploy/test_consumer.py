@@ -131,6 +131,19 @@ def test_an_erasure_is_carried_out_here_too(inbox: Inbox) -> None:
     assert inbox.take_delivery(event(1))
 
 
+def test_what_comes_late_or_after_the_end_concludes_nothing(inbox: Inbox) -> None:
+    inbox.take_page([event(2)], "cursor")
+    assert inbox.take_delivery(event(1))
+    outcomes = {sequence: outcome for _, sequence, outcome, _ in inbox.applied()}
+    assert outcomes == {2: event(2)["data"]["outcome"], 1: None}
+
+    inbox.take_page([{**event(3), "type": "kyc.subject.erased.v1"}], "cursor")
+    assert inbox.take_delivery(event(4))
+    assert inbox.take_delivery(event(6))
+    assert {outcome for _, _, outcome, _ in inbox.applied()} == {None}
+    assert inbox.gaps() == 0
+
+
 def test_the_same_workflow_of_another_tenant_is_another(inbox: Inbox) -> None:
     inbox.take_delivery(event(1))
 

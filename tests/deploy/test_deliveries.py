@@ -6,18 +6,21 @@ from ipaddress import ip_network
 from typing import Any
 from uuid import UUID
 
+import psycopg
 import pytest
+import redis
 from psycopg import Connection
 from pydantic import SecretStr
 
 from deploy.deliveries import Chosen, read_deliveries, render_deliveries, replay
 from deploy.requeue import count_overtaken, requeue_parked
-from deploy.subscriptions import Added, add, remove
+from deploy.subscriptions import Added, Wishes, add, pause, remove
 from schemas.sealing import KeyRing
 from schemas.settings import Settings
 from tests.workers.conftest import Line, Subscriber, running_subscriber
 from workers import store
 from workers.deliver import Destinations, deliver
+from workers.errors import OvertakenError, WaitError
 
 KEYS = KeyRing.parse(KeyRing.generate())
 LOCAL = (ip_network("127.0.0.0/8"),)
@@ -44,7 +47,7 @@ def destinations() -> Iterator[Destinations]:
 
 
 def subscribe(conn: Connection, url: str, **filters: Any) -> Added:
-    return add(conn, url, keys=KEYS, private=LOCAL, **filters)
+    return add(conn, url, Wishes(**filters), keys=KEYS, private=LOCAL)
 
 
 def settle(line: Line, event_id: UUID, state: str) -> None:
@@ -132,6 +135,24 @@ def test_a_replay_reaches_who_came_later_and_only_who_wants_it(conn: Connection,
     assert (row["subscription_id"], row["replays"]) == (str(late.id), 1)
 
 
+def test_a_stream_that_lost_what_it_had_gets_it_again_marked(conn: Connection, line: Line, broker_url: str) -> None:
+    pause(conn, str(subscribe(conn, "http://127.0.0.1:1/a").id))
+    had, missed = line.emit(BODY, stream=True), line.emit(BODY)
+    [delivery_id] = conn.execute("SELECT id FROM pipeline.deliveries WHERE target = 'stream'").fetchall()[0]
+    store.finish(conn, "deliveries", delivery_id, attempt=line.claim(delivery_id), state="delivered")
+
+    assert replay(conn, Chosen(workflow_key=line.key["workflow_key"], destination="stream")) == 2
+
+    again = Destinations(Settings(encryption_keys=KEYS, broker_url=SecretStr(broker_url)))
+    for _ in (had, missed):
+        [due] = line.lease()
+        deliver(conn, due, attempt=line.claim(due), destinations=again)
+    again.close()
+    with redis.Redis.from_url(broker_url, decode_responses=True) as client:
+        entries = [fields for _, fields in client.xrange("jumio:events")]
+    assert [(fields["id"], fields["replays"]) for fields in entries] == [(str(had), "1"), (str(missed), "1")]
+
+
 def test_what_was_overtaken_is_not_put_back_but_can_be_replayed(conn: Connection, line: Line) -> None:
     subscribe(conn, "http://127.0.0.1:1/a")
     overtaken, later, last = line.emit(BODY), line.emit(BODY), line.emit(BODY)
@@ -147,6 +168,29 @@ def test_what_was_overtaken_is_not_put_back_but_can_be_replayed(conn: Connection
     # By name, an operator may; the subscriber sees that it is a replay, and the rest of the workflow waits for it.
     assert replay(conn, Chosen(event_id=overtaken)) == 1
     assert line.lease() == line.ids(overtaken)
+
+
+@pytest.mark.parametrize("later", ["delivered", "in hand"])
+def test_what_is_overtaken_while_it_is_put_back_is_not_sent_unmarked(
+    conn: Connection, database_url: str, line: Line, destinations: Destinations, *, subscriber: Subscriber, later: str
+) -> None:
+    """A large requeue is one transaction; workers go on meanwhile, and see nothing of it."""
+    subscribe(conn, subscriber.url())
+    [first], [second] = line.ids(line.emit(BODY)), line.ids(line.emit(BODY))
+    store.finish(conn, "deliveries", first, attempt=line.claim(first), state="parked", error="subscriber_away: x")
+    with psycopg.connect(database_url, autocommit=True) as operator, operator.transaction():
+        assert requeue_parked(operator, None)["deliveries"] == 1
+        number = line.claim(second)
+        if later == "delivered":
+            deliver(conn, second, attempt=number, destinations=destinations)
+
+    refused = OvertakenError if later == "delivered" else WaitError
+    with pytest.raises(refused):
+        deliver(conn, first, attempt=line.claim(first), destinations=destinations)
+
+    if later == "in hand":
+        assert deliver(conn, second, attempt=number, destinations=destinations) is None
+    assert len(subscriber.requests) == (1 if later == "delivered" else 0)
 
 
 def test_what_a_later_one_is_just_being_sent_after_is_not_put_back(conn: Connection, line: Line) -> None:

@@ -29,7 +29,7 @@ def type_(database_url: str) -> Type:
     environment = {
         "DATABASE_URL": database_url,
         "ENCRYPTION_KEYS": KeyRing.generate(),
-        "SUBSCRIBER_PRIVATE_CIDRS": "127.0.0.0/8",
+        "SUBSCRIBER_PRIVATE_CIDRS": "127.0.0.0/8,fd00::/8",
     }
 
     def run(*words: str, code: int = 0) -> Result:
@@ -60,6 +60,18 @@ def test_a_subscriber_is_added_with_its_filters_and_listed(type_: Type) -> None:
     assert "kyx, document" in type_("subscriptions", "list").stdout
     refused = type_("subscriptions", "add", "http://127.0.0.1:2/", "--outcomes", "approved", code=1)
     assert "no such outcome: approved; there are: passed" in refused.output
+
+
+def test_the_list_says_who_gets_identities_and_where(type_: Type) -> None:
+    url = "http://[fd00::1]/hook"
+    type_("subscriptions", "add", url, "--enrich", "checks,identity")
+    type_("subscriptions", "rotate", url, "--hours", "2")
+
+    shown = type_("subscriptions", "list").stdout
+
+    assert f"{url} " in shown
+    assert "all + checks + identity" in shown
+    assert "well; an old secret signs too until 20" in shown
 
 
 def test_a_test_event_goes_out_signed_and_its_answer_is_shown(type_: Type, subscriber: Subscriber) -> None:
@@ -124,7 +136,7 @@ def test_pause_resume_and_remove_say_what_they_did(type_: Type) -> None:
     [
         ("--event", "01a213a1-25e5-77b2-beea-ff51961989f9"),
         ("--workflow", "w"),
-        ("--since", "2026-01-02"),
+        ("--since", "2026-01-02", "--destination", "stream"),
         ("--since", "2026-01-02T03:04:05+02:00", "--subscription", "01a213a1-25e5-77b2-beea-ff51961989f9"),
     ],
 )

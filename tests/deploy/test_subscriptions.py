@@ -10,8 +10,9 @@ from uuid import uuid4
 import pytest
 from psycopg import Connection
 
-from deploy.signing_secrets import read_or_create_secret_file
-from deploy.subscriptions import Added, SubscriptionError, add, list_all, remove
+from deploy.deliveries import Chosen, replay
+from deploy.signing_secrets import read_or_create_secret_file, rotate_secret
+from deploy.subscriptions import Added, SubscriptionError, Wishes, add, list_all, pause, remove, resume
 from schemas.events.signing import new_secret, read_secret
 from schemas.sealing import KeyRing, UnsealError
 from tests.workers.conftest import Line
@@ -29,7 +30,7 @@ def subscribe(conn: Connection, url: str = "https://hooks.example/in", **options
 
 
 def test_a_new_subscription_is_listed(conn: Connection) -> None:
-    added = subscribe(conn, types=["kyc.workflow.decided.v1"])
+    added = subscribe(conn, wishes=Wishes(types=["kyc.workflow.decided.v1"]))
 
     [listed] = list_all(conn)
     assert (listed.id, listed.url) == (added.id, "https://hooks.example/in")
@@ -60,7 +61,11 @@ def test_a_secret_is_kept_sealed_for_its_own_row(conn: Connection) -> None:
         ("http://hooks.example/", {}, "http is for SUBSCRIBER_PRIVATE_CIDRS only"),
         ("https://127.0.0.1/", {"resolve": lambda *_: ["127.0.0.1"]}, "127.0.0.1 is neither public nor"),
         ("https://hooks.example/", {"resolve": lambda *_: ["8.8.8.8", "10.0.0.1"]}, "10.0.0.1 is neither public"),
-        ("https://hooks.example/", {"types": ["kyc.workflow.decided"]}, "there are: kyc.workflow.decided.v1, "),
+        (
+            "https://hooks.example/",
+            {"wishes": Wishes(types=["kyc.workflow.decided"])},
+            "there are: kyc.workflow.decided.v1, ",
+        ),
         ("https://hooks.example/", {"secret": "hunter2"}, "begins with whsec_"),
     ],
 )
@@ -119,13 +124,21 @@ def test_removing_cancels_what_waits(conn: Connection, named: str) -> None:
 
 
 def test_who_gets_events_is_told_to_the_audit_trail(conn: Connection) -> None:
-    added = subscribe(conn, "https://hooks.example/a-secret-path")
+    added = subscribe(conn, "https://hooks.example/a-secret-path", wishes=Wishes(enrich=["identity"]))
+    assert [pause(conn, str(added.id)) for _ in range(2)] == [True, False]
+    resume(conn, str(added.id))
+    rotate_secret(conn, str(added.id), keys=KEYS, path=None, ed25519=False, seconds=60)
+    replay(conn, Chosen(subscription_id=added.id))
     remove(conn, str(added.id))
 
     told = conn.execute(b"SELECT action, details FROM compliance.audit_trail ORDER BY number").fetchall()
     about = {"subscription": str(added.id)}
     assert told == [
-        ("subscription.changed", {"change": "added", "host": "hooks.example", **about}),
+        ("subscription.changed", {"change": "added", "host": "hooks.example", "enrich": "identity", **about}),
+        ("subscription.changed", {"change": "paused", **about}),
+        ("subscription.changed", {"change": "resumed", **about}),
+        ("subscription.changed", {"change": "rotated", "old_signs_seconds": 60, **about}),
+        ("subscription.changed", {"change": "replayed", "deliveries": 0, **about}),
         ("subscription.changed", {"change": "removed", **about}),
     ]
 

@@ -138,6 +138,44 @@ def test_a_database_from_another_cluster_begins_a_new_epoch(
         conn.execute("UPDATE pipeline.feed SET epoch = %s", [epoch])
 
 
+def test_after_a_failover_a_cursor_goes_on_only_if_its_event_is_here(reader: Reader, conn: Connection) -> None:
+    """Numbers of what the replica never got are given out again: whoever read it would skip what comes under them."""
+    key = write_event(conn)
+    assert subjects(reader.read()) == [key]
+    kept, lost = Reader(reader.url, reader.token, reader.cursor), Reader(reader.url, reader.token, reader.cursor)
+    gone = write_event(conn)
+    assert subjects(lost.read()) == [gone]
+    [[epoch]] = conn.execute("SELECT epoch FROM pipeline.feed").fetchall()
+    try:
+        conn.execute("DELETE FROM pipeline.events WHERE workflow_key = %s", [gone])
+        conn.execute("UPDATE pipeline.feed SET cluster = '7/00000001'")
+        written = write_event(conn)
+
+        assert lost.ask().json()["code"] == "cursor_ended"
+        assert subjects(kept.read()) == [written]
+        assert conn.execute("SELECT epoch, cluster = pipeline.cluster() FROM pipeline.feed").fetchall() == [
+            (epoch + 1, True)
+        ]
+        assert kept.read() == []
+    finally:
+        conn.execute("UPDATE pipeline.feed SET epoch = %s", [epoch])
+
+
+def test_a_cursor_names_an_event_and_no_number_that_a_crash_would_give_out_again(
+    reader: Reader, conn: Connection
+) -> None:
+    key = write_event(conn)
+    for _ in range(3):
+        with conn.transaction(force_rollback=True):
+            write_event(conn)
+
+    assert subjects(reader.read(types="kyc.workflow.decided.v1")) == [key]
+
+    cursor = Cursor.read(reader.cursor)
+    named = conn.execute("SELECT workflow_key FROM pipeline.events WHERE id = %s", [cursor.id]).fetchall()
+    assert named == [(key,)]
+
+
 @given(
     cursor=st.builds(
         Cursor,

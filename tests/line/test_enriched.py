@@ -11,7 +11,7 @@ from psycopg import Connection
 from psycopg.rows import dict_row
 
 from deploy.simulator.run import Simulator
-from deploy.subscriptions import SubscriptionError, add
+from deploy.subscriptions import SubscriptionError, Wishes, add
 from schemas.settings import Settings
 from tests.events import validate_event
 from tests.line.conftest import Hand
@@ -36,7 +36,7 @@ Subscribe = Callable[..., Any]
 def subscribe(conn: Connection, settings: Settings, subscriber: Subscriber) -> Subscribe:
     def subscribe(path: str, **options: Any) -> object:
         private = settings.subscriber_private_cidrs
-        return add(conn, subscriber.url(path), keys=settings.keys, private=private, **options)
+        return add(conn, subscriber.url(path), Wishes(**options), keys=settings.keys, private=private)
 
     return subscribe
 

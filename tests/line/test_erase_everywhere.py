@@ -156,7 +156,8 @@ def subscribe(hand: Hand, path: str, **options: list[str]) -> None:
     """Nobody is there: what they would get stays."""
     settings = hand.tools.settings
     url = f"http://127.0.0.1:1/{path}"
-    subscriptions.add(hand.conn, url, keys=settings.keys, private=settings.subscriber_private_cidrs, **options)
+    wishes = subscriptions.Wishes(**options)
+    subscriptions.add(hand.conn, url, wishes, keys=settings.keys, private=settings.subscriber_private_cidrs)
 
 
 def paths_of(conn: Connection) -> list[str]:

@@ -19,7 +19,7 @@ from deploy.keys.rotate import rotate
 from deploy.keys.status import read_keys_status
 from deploy.signing_secrets import rotate_secret
 from deploy.simulator.run import Simulator
-from deploy.subscriptions import add
+from deploy.subscriptions import Wishes, add
 from schemas.sealing import KeyRing, UnsealError
 from schemas.settings import Settings, inherited_environment
 from schemas.sql.queries import SEALED
@@ -98,7 +98,7 @@ def line(hand: Hand, simulator: Simulator, s3: S3Server, database_url: str, tmp_
     for path in ("a", "b"):
         # Nobody is there: what they would get, enriched, stays.
         private = [ip_network("127.0.0.0/8")]
-        add(conn, f"http://127.0.0.1:1/{path}", keys=BEFORE, private=private, enrich=["identity"])
+        add(conn, f"http://127.0.0.1:1/{path}", Wishes(enrich=["identity"]), keys=BEFORE, private=private)
         rotate_secret(conn, f"http://127.0.0.1:1/{path}", keys=BEFORE, path=None, ed25519=False, seconds=3600)
     for execution in simulator.create(2, outcomes=["passed", "rejected.digital_copy"]):
         hand.receive(callback(execution))

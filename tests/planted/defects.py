@@ -42,6 +42,7 @@ _RELAY, _ALLOWLIST, _TRANSPORT = (
 _DRAIN = "tests/receiver/test_drain.py"
 _CATALOGUE = "tests/receiver/catalogue/test_catalogue.py::test_it_is_answered_and_kept_as_the_catalogue_says"
 _EGRESS = "tests/workers/test_egress.py"
+_BREAKER = "tests/workers/test_subscriber_breaker.py"
 _ERASE, _SEALED = "tests/line/test_erase.py", "tests/line/test_sealed.py"
 _RETENTION, _FEED = "tests/deploy/test_retention.py", "tests/feed/test_feed_cursor.py"
 
@@ -107,7 +108,7 @@ DEFECTS = (
     ),
     defect(
         "never sends again what the broker lost",
-        "schemas/sql/work.sql",
+        "schemas/sql/fragments.sql",
         "(work.leased_until IS NULL OR work.leased_until < now())",
         "work.leased_until IS NULL",
         f"{_RELAY}::test_a_message_that_the_broker_lost_is_sent_again_after_its_lease",
@@ -115,7 +116,7 @@ DEFECTS = (
     ),
     defect(
         "sends again what is still leased",
-        "schemas/sql/work.sql",
+        "schemas/sql/fragments.sql",
         "(work.leased_until IS NULL OR work.leased_until < now())",
         "true",
         f"{_RELAY}::test_several_relays_never_send_a_row_twice_within_its_lease",
@@ -375,5 +376,40 @@ WHERE id = %(id)s AND state = '{waiting}' AND %(attempt)s > 0""",
         "(SELECT pg_snapshot_xmax(pg_current_snapshot()) AS position) horizon",
         f"{_FEED}::test_the_feed_waits_for_an_open_transaction_and_does_not_skip_it",
         f"{_FEED}::test_concurrent_writers_that_commit_late_lose_nothing",
+    ),
+    defect(
+        "lets go what was leased before a pause",
+        "schemas/sql/deliveries.sql",
+        "WHERE subscription.id = work.subscription_id AND {held}",
+        "WHERE subscription.id = work.subscription_id AND false",
+        f"{_BREAKER}::test_a_pause_holds_what_the_relay_has_sent_already",
+    ),
+    defect(
+        "lets all relays lease at once",
+        "schemas/sql/deliveries.sql",
+        "WHERE work = 'deliveries' FOR NO KEY UPDATE SKIP LOCKED",
+        "WHERE work = 'deliveries'",
+        f"{_BREAKER}::test_only_one_relay_at_a_time_takes_what_is_due",
+    ),
+    defect(
+        "sends what a later event has overtaken, once it is put back",
+        "workers/deliver.py",
+        "    if delivery.overtaken:\n        raise OvertakenError\n",
+        "",
+        "tests/deploy/test_deliveries.py::test_what_is_overtaken_while_it_is_put_back_is_not_sent_unmarked",
+    ),
+    defect(
+        "hands out a number of transactions as a cursor",
+        "feed/store.py",
+        "max(replace(after, epoch=epoch), last, key=Cursor.place)",
+        "Cursor(epoch, horizon)",
+        f"{_FEED}::test_a_cursor_names_an_event_and_no_number_that_a_crash_would_give_out_again",
+    ),
+    defect(
+        "knows who was told by events alone",
+        "schemas/sql/migrations/0016_who_was_told.sql",
+        "AND concluded.outcome = ANY(subscription.outcomes)",
+        "AND false",
+        "tests/workers/test_deliver_order.py::test_who_was_told_is_known_for_as_long_as_there_is_a_verdict",
     ),
 )

@@ -19,6 +19,7 @@ from tests.events import FORMATS, validate_event
 
 ROOT = Path(__file__).parents[2]
 CHANGED = data_schema("kyc.workflow.changed.v1")
+ASYNCAPI = catalogue()["asyncapi.json"]
 
 Plant = Callable[[dict[str, Any]], object]
 
@@ -100,6 +101,11 @@ def test_a_thin_event_has_no_place_for_personal_data() -> None:
         (lambda new: new["properties"]["label"].update(pattern="^[A-Z]+$"), "data.label: pattern"),
         (lambda new: new["$defs"]["CheckResult"].update(additionalProperties=False), "checks[]: additionalProperties"),
         (lambda new: new.update({"$id": "urn:jumio-pipeline:kyc.workflow.revised.v1"}), "data: $id"),
+        (lambda new: new.update({"$schema": "http://json-schema.org/draft-04/schema#"}), "data: $schema"),
+        (lambda new: new["properties"].update(label=False), "data.label was {"),
+        (lambda new: new["properties"].update(label=True), "and is True"),
+        (lambda new: new["properties"]["account_id"].update(anyOf=[False, {"type": "null"}]), "data.account_id was {"),
+        (lambda new: new["properties"]["checks"].update(items=False), "data.checks: items"),
     ],
 )
 def test_a_break_is_seen(plant: Plant, said: str) -> None:
@@ -119,8 +125,11 @@ def test_a_break_is_seen(plant: Plant, said: str) -> None:
         ({"const": 1}, {"const": True}),
         ({"minimum": 1}, {"minimum": 1.5}),
         ({"type": "string"}, {"type": ["string", "null"]}),
+        ({"const": {"title": "one"}}, {"const": {"title": "other"}}),
+        ({"patternProperties": {"title": {"type": "string"}}}, {"patternProperties": {"title": {"type": "integer"}}}),
+        ({"patternProperties": {"^a": {}}}, {"patternProperties": {"^b": {}}}),
     ],
-    ids=["const", "pattern", "maxLength", "enum", "true", "minimum", "null"],
+    ids=["const", "pattern", "maxLength", "enum", "true", "minimum", "null", "title", "patterns", "other pattern"],
 )
 def test_no_rule_moves(old: dict[str, Any], new: dict[str, Any]) -> None:
     assert breaks(old, new)
@@ -138,6 +147,33 @@ def test_no_rule_moves(old: dict[str, Any], new: dict[str, Any]) -> None:
             lambda new: new["components"]["messages"]["kyc.workflow.decided.v1"]["headers"]["required"].pop(),
             "headers: required",
         ),
+        (
+            lambda new: new.update(defaultContentType="application/json"),
+            "defaultContentType was application/cloudevents",
+        ),
+        (
+            lambda new: new["components"]["messages"]["kyc.workflow.changed.v1"].update(contentType="text/plain"),
+            "kyc.workflow.changed.v1: contentType",
+        ),
+        (
+            lambda new: new["components"]["messages"]["kyc.subject.erased.v1"]["headers"]["required"].pop(),
+            "kyc.subject.erased.v1 headers: required",
+        ),
+        (
+            lambda new: new["components"]["messages"]["kyc.workflow.expired.v1"]["payload"]["allOf"][1]["properties"][
+                "type"
+            ].update(const="x"),
+            "kyc.workflow.expired.v1 payload.type: const",
+        ),
+        (lambda new: new["operations"]["sendFeed"].pop("security"), "sendFeed: security"),
+        (lambda new: new["operations"]["sendFeed"]["bindings"]["http"].update(method="POST"), "bindings.http.method"),
+        (lambda new: new["operations"]["sendWebhook"].update(action="receive"), "sendWebhook: action"),
+        (lambda new: new["operations"].pop("sendStream"), "sendStream: action"),
+        (
+            lambda new: new["components"]["securitySchemes"]["feedToken"].update(scheme="basic"),
+            "components.securitySchemes",
+        ),
+        (lambda new: query_of(new)["wait"].update(default=30), "query.wait: default"),
         (lambda new: query_of(new)["limit"].update(maximum=100), "query.limit: maximum"),
         (lambda new: query_of(new).pop("wait"), "query.wait was removed"),
         (lambda new: new["channels"]["feed"].update(address="/v2/events"), "feed: address was /events"),
@@ -149,12 +185,12 @@ def test_no_rule_moves(old: dict[str, Any], new: dict[str, Any]) -> None:
     ],
 )
 def test_a_break_around_the_data_is_seen(plant: Plant, said: str) -> None:
-    old = catalogue()["asyncapi.json"]
-    new = deepcopy(old)
-    assert shared_breaks(old, new) == []
+    new = deepcopy(ASYNCAPI)
+    assert shared_breaks(ASYNCAPI, new) == []
     plant(new)
 
-    assert any(said in line for line in shared_breaks(old, new)), shared_breaks(old, new)
+    found = shared_breaks(ASYNCAPI, new)
+    assert any(said in line for line in found), found
 
 
 def event_of(document: dict[str, Any]) -> dict[str, Any]:
@@ -198,7 +234,7 @@ def test_what_breaks_is_not_written(tmp_path: Path) -> None:
 
 
 # Before the first release, so that nobody has read it: families are found by their files, and listed nowhere.
-TAKEN_BACK = {"data.family: enum was ['kyx', 'netverify', 'authentication', 'document'] and is None"}
+TAKEN_BACK = ("data.family: enum was ['kyx', 'netverify', 'authentication', 'document'] and is None",)
 
 
 def test_nothing_that_was_ever_committed_is_broken() -> None:
@@ -213,7 +249,7 @@ def test_nothing_that_was_ever_committed_is_broken() -> None:
         for name in git("ls-tree", "--name-only", f"{commit}:{folder}").split()
         if not name.endswith(".example.json")
         for what in compare(name)(json.loads(git("show", f"{commit}:{folder}/{name}")), made.get(name, {}))
-        if what not in TAKEN_BACK
+        if not what.endswith(TAKEN_BACK)
     ]
 
     assert broken == []

@@ -142,3 +142,32 @@ FORMS = (
     "http://hooks.example:{port}/",
     "",
 )
+
+# Ports on which something else than a subscriber listens, on public addresses too.
+BAD_PORTS = (
+    *(
+        21,
+        22,
+        23,
+        25,
+        53,
+        110,
+        143,
+        389,
+        445,
+        465,
+        587,
+        993,
+        1433,
+        1521,
+        2049,
+        2375,
+        2379,
+        3306,
+        5432,
+        5672,
+        6000,
+        6379,
+    ),
+    *(6667, 9042, 9092, 9200, 10080, 10250, 11211, 27017),
+)

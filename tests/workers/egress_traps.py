@@ -15,9 +15,9 @@ from ipaddress import ip_network
 from typing import Any
 
 from schemas.events.signing import new_secret
-from tests.workers.egress_table import ALL_FORBIDDEN, FORMS
+from tests.workers.egress_table import ALL_FORBIDDEN, BAD_PORTS, FORMS
 from workers.destinations.webhook import Webhooks
-from workers.errors import SubscriberAwayError, SubscriberForbiddenError
+from workers.errors import SubscriberAddressError, SubscriberAwayError, SubscriberForbiddenError
 
 NO_NETWORK = 77
 _NEW_USER, _NEW_NETWORK = 0x10000000, 0x40000000
@@ -100,6 +100,9 @@ def every_attempt() -> Iterator[tuple[str, str, Sequence[str]]]:
     for form in FORMS:
         answers = _PUBLIC if form.startswith("http://") else ("127.0.0.1",)
         yield "form", form.format(port=4443), answers
+    for port in BAD_PORTS:
+        yield "odd port of a public literal", f"https://{_PUBLIC[0]}:{port}/", ()
+        yield "odd port of a public name", f"https://hooks.example:{port}/", _PUBLIC
 
 
 def attempt(url: str, answers: Sequence[str], **options: Any) -> str:
@@ -111,7 +114,7 @@ def attempt(url: str, answers: Sequence[str], **options: Any) -> str:
     try:
         sender = Webhooks(**{"private": (), "seconds": 2.0, "resolve": resolve, "tls": _TLS, **options})
         return str(sender.send(url, secrets=[_SECRET], event_id="id", body=b"{}").status)
-    except SubscriberForbiddenError:
+    except (SubscriberForbiddenError, SubscriberAddressError):
         return "forbidden"
     except SubscriberAwayError as error:
         return str(error)

@@ -14,7 +14,7 @@ from pydantic import SecretStr
 from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
 from deploy.signing_secrets import rotate_secret
-from deploy.subscriptions import Added, add
+from deploy.subscriptions import Added, Wishes, add
 from schemas.sealing import KeyRing, UnsealError
 from schemas.settings import Settings
 from schemas.sql.queries import work_query
@@ -39,7 +39,7 @@ def destinations() -> Iterator[Destinations]:
 
 
 def subscribe(conn: Connection, url: str, types: list[str] | None = None) -> Added:
-    return add(conn, url, keys=KEYS, private=LOCAL, types=types)
+    return add(conn, url, Wishes(types=types), keys=KEYS, private=LOCAL)
 
 
 def attempt(line: Any, delivery_id: UUID, destinations: Destinations) -> LineError | None:
@@ -150,6 +150,11 @@ def test_every_try_has_the_same_id_and_body_and_a_time_of_its_own(
     assert first.headers["webhook-id"] == second.headers["webhook-id"]
     assert int(second.headers["webhook-timestamp"]) - int(first.headers["webhook-timestamp"]) >= 59
     assert first.headers["webhook-signature"] != second.headers["webhook-signature"]
+    assert line.row(delivery_id)[1] == 500
+    # What it answered once says nothing of a try that had no answer.
+    conn.execute("UPDATE pipeline.subscriptions SET url = %s", [subscriber.url("/hangup")])
+    attempt(line, delivery_id, destinations)
+    assert line.row(delivery_id)[1] is None
 
 
 @pytest.mark.parametrize("status", [199, 300, 302, 400, 401, 404, 429, 500, 503])
@@ -339,6 +344,24 @@ def test_an_address_that_became_forbidden_parks(line: Any, conn: Connection, sub
     with pytest.raises(SubscriberForbiddenError, match="neither public nor in SUBSCRIBER_PRIVATE_CIDRS"):
         deliver(conn, delivery_id, attempt=line.claim(delivery_id), destinations=strict)
 
+    assert subscriber.connections == 0
+
+
+def test_a_name_that_leads_inside_is_tried_again_and_counts_for_the_breaker(
+    line: Any, conn: Connection, subscriber: Any
+) -> None:
+    """A resolver that answers wrongly for a minute must not park what is due in that minute."""
+    url = f"http://hooks.example:{subscriber.port}/hook"
+    add(conn, url, keys=KEYS, private=LOCAL, resolve=lambda _host, _port: ["127.0.0.1"])
+    misled = Destinations(
+        Settings(encryption_keys=KEYS, subscriber_private_cidrs=LOCAL), resolve=lambda *_: ["10.0.0.1"]
+    )
+
+    delivery_id, error = emit_and_attempt(line, misled)
+
+    assert str(error).startswith("subscriber_address: 10.0.0.1 is neither public")
+    assert line.row(delivery_id)[0] == "pending"
+    assert conn.execute("SELECT failures FROM pipeline.subscriptions").fetchall() == [(1,)]
     assert subscriber.connections == 0
 
 

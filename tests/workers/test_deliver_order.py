@@ -8,7 +8,8 @@ from uuid import UUID
 
 from psycopg import Connection
 
-from deploy.subscriptions import Added, add, remove
+from deploy.deliveries import Chosen, replay
+from deploy.subscriptions import Added, Wishes, add, remove
 from schemas.sealing import KeyRing
 from schemas.sql.queries import work_query
 
@@ -18,7 +19,7 @@ LOCAL = (ip_network("127.0.0.0/8"),)
 
 
 def subscribe(conn: Connection, url: str, types: list[str] | None = None) -> Added:
-    return add(conn, url, keys=KEYS, private=LOCAL, types=types)
+    return add(conn, url, Wishes(types=types), keys=KEYS, private=LOCAL)
 
 
 def test_only_wanted_types_are_queued(line: Any, conn: Connection, subscriber: Any) -> None:
@@ -40,7 +41,7 @@ def test_filters_are_all_met_or_nothing_is_queued(line: Any, conn: Connection, s
         "/both": {"tenants": ["acme"], "families": ["kyx"]},
         "/outcome": {"outcomes": ["rejected"], "families": ["document"]},
     }.items():
-        add(conn, subscriber.url(path), keys=KEYS, private=LOCAL, **filters)
+        add(conn, subscriber.url(path), Wishes(**filters), keys=KEYS, private=LOCAL)
 
     assert _paths(line, line.emit(_said("rejected"))) == []
     assert _paths(other, other.emit(_said("passed"))) == ["/family", "/tenant"]
@@ -48,13 +49,32 @@ def test_filters_are_all_met_or_nothing_is_queued(line: Any, conn: Connection, s
 
 
 def test_who_was_told_an_outcome_is_told_what_becomes_of_it(line: Any, conn: Connection, subscriber: Any) -> None:
-    add(conn, subscriber.url("/passed"), keys=KEYS, private=LOCAL, outcomes=["passed"])
+    add(conn, subscriber.url("/passed"), Wishes(outcomes=["passed"]), keys=KEYS, private=LOCAL)
 
     assert _paths(line, line.emit(_said("warning"))) == []
     assert _paths(line, line.emit('{"data":{"images_stored":2}}')) == []
     assert _paths(line, line.emit(_said("passed"))) == ["/passed"]
     assert _paths(line, line.emit('{"data":{"images_stored":2}}')) == ["/passed"]
     assert _paths(line, line.emit(_said("rejected"))) == ["/passed"]
+
+
+def test_who_was_told_is_known_for_as_long_as_there_is_a_verdict(line: Any, conn: Connection, subscriber: Any) -> None:
+    add(conn, subscriber.url("/passed"), Wishes(outcomes=["passed"]), keys=KEYS, private=LOCAL)
+    add(conn, subscriber.url("/rejected"), Wishes(outcomes=["rejected"]), keys=KEYS, private=LOCAL)
+    replayed = line.emit('{"data":{"images_stored":2}}')
+    with conn.transaction():
+        # Without the callback and the report that it rests on.
+        conn.execute("SET LOCAL session_replication_role = replica")
+        conn.execute(
+            "INSERT INTO pipeline.verdicts (tenant, family, workflow_key, version, outcome, label, reasons, valid_from,"
+            " digest, rests_on, callback_id, report_id) VALUES (%(tenant)s, %(family)s, %(workflow_key)s, 1, 'passed',"
+            " 'PASSED', '[]', now(), sha256('x'), 'retrieval', gen_random_uuid(), gen_random_uuid())",
+            line.key,
+        )
+
+    # Retention has deleted the event of that verdict; only the one from before it is there.
+    assert _paths(line, line.emit('{"data":{"reason":"erasure"}}', type_="kyc.subject.erased.v1")) == ["/passed"]
+    assert replay(conn, Chosen(event_id=replayed)) == 0
 
 
 def test_the_next_event_waits_until_the_one_before_is_settled(line: Any, conn: Connection, subscriber: Any) -> None:
@@ -122,10 +142,16 @@ def test_the_order_is_read_from_its_index(line: Any, conn: Connection, subscribe
         explain = b"EXPLAIN (ANALYZE, COSTS OFF) " + work_query("deliveries", "lease")
         plan = "\n".join(row[0] for row in conn.execute(explain, {"lease": 30, "batch": 100}))
 
+        [[counting]] = conn.execute(
+            "SELECT replace(prosrc, 'under_way.target', quote_literal(%s)) FROM pg_proc WHERE proname = 'under_way'",
+            [str(added.id)],
+        ).fetchall()
+        counted = "\n".join(row[0] for row in conn.execute(f"EXPLAIN {counting}".encode()))
+
     assert "rows=1.00" in plan.splitlines()[0]
     assert "deliveries_order" in plan
     assert "deliveries_due" in plan
-    assert "deliveries_under_way" in plan
+    assert "deliveries_under_way" in counted
     assert "Seq Scan on deliveries" not in plan
     assert "Hash Join" not in plan
     assert "Merge" not in plan

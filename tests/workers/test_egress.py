@@ -16,10 +16,10 @@ import pytest
 
 from schemas.events.signing import new_secret
 from tests.workers import egress_traps
-from tests.workers.egress_table import ALL_FORBIDDEN, FORMS
+from tests.workers.egress_table import ALL_FORBIDDEN, BAD_PORTS, FORMS
 from workers.destinations.egress import Endpoint, judge
 from workers.destinations.webhook import Answer, Webhooks
-from workers.errors import SubscriberAwayError, SubscriberForbiddenError
+from workers.errors import SubscriberAddressError, SubscriberAwayError, SubscriberForbiddenError
 
 LOCAL = (ip_network("127.0.0.0/8"),)
 SECRET = new_secret()
@@ -79,20 +79,28 @@ def test_a_forbidden_address_is_not_connected_to(trap: Trap, address: str) -> No
 
     with pytest.raises(SubscriberForbiddenError):
         send(f"https://{host}:{trap.port}/")
-    with pytest.raises(SubscriberForbiddenError):
+    with pytest.raises(SubscriberAddressError):
         send(f"https://hooks.example:{trap.port}/", resolve=answers(address))
-    with pytest.raises(SubscriberForbiddenError):
+    with pytest.raises(SubscriberAddressError):
         send(f"https://hooks.example:{trap.port}/", resolve=answers("8.8.8.8", address))
-    with pytest.raises(SubscriberForbiddenError):
+    with pytest.raises(SubscriberAddressError):
         send(f"https://hooks.example:{trap.port}/", resolve=answers(address, "2600:1f18::1"))
-    with pytest.raises(SubscriberForbiddenError):
+    with pytest.raises(SubscriberAddressError):
         send(f"http://hooks.example:{trap.port}/", resolve=answers(address))
 
 
 @pytest.mark.parametrize("form", FORMS)
 def test_an_odd_form_is_not_connected_to(trap: Trap, form: str) -> None:
-    with pytest.raises(SubscriberForbiddenError):
+    with pytest.raises((SubscriberForbiddenError, SubscriberAddressError)):
         send(form.format(port=trap.port), resolve=answers("8.8.8.8") if "http://" in form else answers("127.0.0.1"))
+
+
+def test_a_port_of_another_service_is_not_connected_to() -> None:
+    """Nor where the address is public, or listed."""
+    for port in BAD_PORTS:
+        for options in ({"resolve": answers("8.8.8.8")}, {"resolve": answers("127.0.0.1"), "private": LOCAL}):
+            with pytest.raises(SubscriberForbiddenError, match="is another service's"):
+                send(f"https://hooks.example:{port}/", **options)
 
 
 @pytest.mark.parametrize("address", PUBLIC)
@@ -147,7 +155,7 @@ def test_a_name_is_judged_at_every_connection(trap: Trap) -> None:
     closed = _closed_port()
 
     for port, error in itertools.islice(
-        itertools.cycle([(closed, SubscriberAwayError), (trap.port, SubscriberForbiddenError)]), 200
+        itertools.cycle([(closed, SubscriberAwayError), (trap.port, SubscriberAddressError)]), 200
     ):
         with pytest.raises(error):
             webhooks.send(f"http://hooks.example:{port}/", secrets=[SECRET], event_id="id", body=b"{}")

@@ -50,6 +50,7 @@ def test_an_event_reaches_what_is_bound_and_is_delivered(line: Any, conn: Connec
     [delivery_id] = line.lease()
 
     deliver(conn, delivery_id, attempt=line.claim(delivery_id), destinations=destinations)
+    destinations.others["exchange"].put(Event("again", "kyc.workflow.decided.v1", "t", "w", 1, "{}", replays=2))
     destinations.close()
 
     message = queue.get(timeout=1)
@@ -58,6 +59,7 @@ def test_an_event_reaches_what_is_bound_and_is_delivered(line: Any, conn: Connec
     assert message.properties["message_id"] == str(event_id)
     assert message.properties["delivery_mode"] == 2
     assert message.headers == {"subject": line.key["workflow_key"], "sequence": 1, "tenant": "default"}
+    assert queue.get(timeout=1).headers == {"subject": "w", "sequence": 1, "tenant": "t", "replays": 2}
     assert line.row(delivery_id) == ("delivered", None, None)
 
 

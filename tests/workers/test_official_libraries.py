@@ -107,7 +107,7 @@ def test_the_asyncapi_document_refers_to_what_is_in_it() -> None:
         node = document
         for part in reference.removeprefix("#/").split("/"):
             node = node[part]
-    assert set(document["channels"]) == {"webhook", "stream", "feed"}
+    assert set(document["channels"]) == {"webhook", "stream", "exchange", "feed"}
     assert BATCH_CONTENT_TYPE in document["channels"]["feed"]["description"]
 
 

@@ -5,6 +5,7 @@ from ipaddress import ip_network
 from typing import Any
 from uuid import UUID
 
+import psycopg
 import pytest
 from psycopg import Connection
 from pydantic import SecretStr
@@ -15,8 +16,10 @@ from deploy.subscriptions import add, pause, resume
 from schemas.sealing import KeyRing
 from schemas.settings import DELIVERY_RETRY_SECONDS, Settings
 from tests.workers.conftest import Line
+from workers import store
 from workers.deliver import Destinations, deliver
 from workers.destinations.breaker import STORM
+from workers.errors import WaitError
 from workers.work import Work
 
 KEYS = KeyRing.parse(KeyRing.generate())
@@ -192,6 +195,50 @@ def test_an_operator_pauses_and_resumes(conn: Connection, subscriber: Any, line:
 
     assert resume(conn, str(added.id)) == 1
     assert line.lease() == [delivery_id]
+
+
+def test_a_pause_holds_what_the_relay_has_sent_already(
+    conn: Connection, subscriber: Any, lines: list[Line], destinations: Destinations
+) -> None:
+    """Messages in Redis, and a row that a sender claimed a moment before, use up no try."""
+    added = add(conn, subscriber.url(), keys=KEYS, private=LOCAL)
+    [in_redis], [in_hand] = (line.ids(line.emit(BODY)) for line in lines[:2])
+    assert set(lines[0].lease()) == {in_redis, in_hand}
+    number = lines[0].claim(in_hand)
+
+    pause(conn, str(added.id))
+    run(conn, in_redis, destinations)
+    with pytest.raises(WaitError):
+        deliver(conn, in_hand, attempt=number, destinations=destinations)
+    resume(conn, str(added.id))
+    assert lines[0].lease() == [in_redis]
+    conn.execute(
+        "UPDATE pipeline.subscriptions SET failures = 1, failing_since = now(), probe_at = now() + interval '1 h'"
+    )
+    run(conn, in_redis, destinations)
+
+    assert subscriber.connections == 0
+    tried = conn.execute("SELECT attempts FROM pipeline.deliveries WHERE id = %s", [in_redis]).fetchall()
+    assert tried == [(0,)]
+
+
+def test_only_one_relay_at_a_time_takes_what_is_due(
+    conn: Connection, database_url: str, subscriber: Any, lines: list[Line]
+) -> None:
+    add(conn, subscriber.url(), keys=KEYS, private=LOCAL)
+    for line in lines:
+        line.emit(BODY)
+    with psycopg.connect(database_url, autocommit=True) as other:
+        with conn.transaction():
+            assert len(lines[0].lease()) == 6
+            assert store.lease(other, "deliveries", seconds=30, batch=100) == []
+        # The second took its snapshot before the first's commit, and counts after it.
+        with other.transaction():
+            other.execute(
+                "DECLARE counting CURSOR FOR SELECT pipeline.under_way(target) FROM pipeline.deliveries LIMIT 1"
+            )
+            conn.execute("UPDATE pipeline.deliveries SET leased_until = NULL")
+            assert other.execute("FETCH counting").fetchone() == (0,)
 
 
 def test_what_waits_for_a_removed_subscription_is_still_taken_up(

@@ -8,7 +8,7 @@ from schemas.settings import Settings
 
 @dataclass(frozen=True)
 class Event:
-    """One event: the body is what everyone gets, the rest is for routing."""
+    """One event: the body is what everyone gets, the rest is for routing; `replays`: sent again by an operator."""
 
     id: str
     type: str
@@ -16,6 +16,7 @@ class Event:
     workflow_key: str
     sequence: int
     body: str
+    replays: int = 0
 
 
 class Destination(Protocol):

@@ -11,13 +11,14 @@ from typing import Self
 import httpcore2
 
 from schemas.settings import Network
-from workers.errors import SubscriberForbiddenError
+from workers.errors import SubscriberAddressError, SubscriberForbiddenError
 
 Resolve = Callable[[str, int], Sequence[str]]
 
 # Python calls these global, and so do other tables (svix's, for one): 6to4 relays, Azure's host agent, protocol
 # assignments, AS112 and AMT, multicast; and in IPv6 what carries another address inside (Teredo, 6to4), is for
-# documents, or has not been given out, so that whoever announces it is not its owner.
+# documents, or is of the large blocks that nobody has been given. Smaller gaps are not listed: IANA gives one out now
+# and then, and a subscriber there would be refused. Who squats in one, or has a NAT64 prefix of its own, must filter.
 _NEVER = tuple(
     ip_network(text)
     for text in (
@@ -37,7 +38,7 @@ _NEVER = tuple(
         "3000::/4",
     )
 )
-# All that IANA ever gave out as global unicast: ::/96, NAT64, fec0::/10, 5f00::/16 and multicast are outside of it.
+# What IANA gives out of as global unicast: ::/96, NAT64, fec0::/10, 5f00::/16 and multicast are outside of it.
 _UNICAST_V6 = ip_network("2000::/3")
 # RFC 5214: what stands before an IPv4 address in an interface's identifier, of a private and of a public one.
 _ISATAP = frozenset({0x00005EFE, 0x02005EFE})
@@ -54,6 +55,15 @@ _LABEL = re.compile(r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?")
 # Resolvers read a last label like these as a number: 127.1, 0x7f.1 and 2130706433 are all 127.0.0.1.
 _NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*")
 _LONGEST_URL, _LONGEST_HOST, _LAST_PORT = 2048, 253, 65535
+# Where no HTTP is spoken, and a body could be read as commands: the Fetch standard's bad ports (but 1, where nobody is
+# any more); then stores, brokers, and what steers a host or a cluster, some by HTTP.
+_OTHERS = """
+    7 9 11 13 15 17 19 20 21 22 23 25 37 42 43 53 69 77 79 87 95 101 102 103 104 109 110 111 113 115 117 119 123 135 137
+    139 143 161 179 389 427 465 512 513 514 515 526 530 531 532 540 548 554 556 563 587 601 636 989 990 993 995 1719
+    1720 1723 2049 3659 4045 4190 5060 5061 6000 6566 6665 6666 6667 6668 6669 6679 6697 10080
+    445 1433 1521 2375 2376 2379 2380 3306 5432 5672 6379 9042 9092 9200 9300 10250 11211 27017
+"""
+_BAD_PORTS = frozenset(map(int, _OTHERS.split()))
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
@@ -76,7 +86,18 @@ class Endpoint:
         port = int(found["port"] or _DEFAULT_PORTS[scheme])
         if not 0 < port <= _LAST_PORT:
             raise SubscriberForbiddenError("the port is not one of 1 to 65535")
+        if port in _BAD_PORTS:
+            raise SubscriberForbiddenError(f"port {port} is another service's, so no events go there")
         return cls(scheme, _host(found["host"]), port, target if target[0] == "/" else f"/{target}")
+
+    @property
+    def named(self) -> bool:
+        """Whether a name server says where it is: such an answer may be another one in a minute."""
+        try:
+            ip_address(self.host)
+        except ValueError:
+            return True
+        return False
 
     @property
     def authority(self) -> str:
@@ -137,7 +158,12 @@ class GuardedBackend(httpcore2.NetworkBackend):
             answers = self._resolve(host, port)
         except OSError as error:
             raise httpcore2.ConnectError("not resolved") from error
-        return judge(self._endpoint, answers, private=self._private)
+        try:
+            return judge(self._endpoint, answers, private=self._private)
+        except SubscriberForbiddenError as error:
+            if not self._endpoint.named:
+                raise
+            raise SubscriberAddressError(*error.args) from error
 
 
 class _TimedStream(httpcore2.NetworkStream):

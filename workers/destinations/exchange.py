@@ -61,6 +61,13 @@ class Exchange:
             self._pool.force_close_all()
 
     def _publish(self, connection: kombu.Connection, event: Event) -> None:
+        headers: dict[str, str | int] = {
+            "subject": event.workflow_key,
+            "sequence": event.sequence,
+            "tenant": event.tenant,
+        }
+        if event.replays:
+            headers["replays"] = event.replays
         connection.ensure_connection(max_retries=1, timeout=_SECONDS)
         connection.Producer(auto_declare=False).publish(
             event.body.encode(),
@@ -71,7 +78,7 @@ class Exchange:
             content_type=CONTENT_TYPE,
             content_encoding="utf-8",
             message_id=event.id,
-            headers={"subject": event.workflow_key, "sequence": event.sequence, "tenant": event.tenant},
+            headers=headers,
             timeout=_SECONDS,
             confirm_timeout=_SECONDS,
         )

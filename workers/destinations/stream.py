@@ -52,6 +52,8 @@ class EventStream:
             "tenant": event.tenant,
             "body": event.body,
         }
+        if event.replays:
+            fields["replays"] = str(event.replays)
         try:
             self._redis.xadd(self._name, fields, maxlen=_LONGEST_STREAM, approximate=True)  # type: ignore[arg-type]
         except (RedisError, OSError) as error:

@@ -81,7 +81,7 @@ class Webhooks:
     ) -> Answer:
         """Sign with each secret and send, by the deadline at the latest if there is one (of time.monotonic).
 
-        Raises SubscriberAwayError where no status came, SubscriberForbiddenError.
+        Raises SubscriberAwayError where no status came, SubscriberAddressError, SubscriberForbiddenError.
         """
         deadline = time.monotonic() + self._seconds if deadline is None else deadline
         endpoint = Endpoint.read(url)
