@@ -143,6 +143,7 @@ GRANTS: dict[str, dict[str, str]] = {
     "pipeline.tokens": {"jumio_worker": "a r w", "jumio_admin": "r w(sealed_token) d"},
     "pipeline.tombstone()": {"jumio_admin": "X"},
     "pipeline.tombstones": {"jumio_admin": "a r"},
+    "pipeline.turns": {"jumio_relay": "r w(work)"},
     "pipeline.under_way()": {"jumio_relay": "X", "jumio_worker": "X"},
     "pipeline.verdicts": {"jumio_worker": "a r", "jumio_admin": "r d"},
     "pipeline.wants()": {"jumio_worker": "X", "jumio_admin": "X"},
