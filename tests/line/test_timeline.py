@@ -54,14 +54,20 @@ def test_a_correction_is_told_from_the_door_to_the_subscriber(
     assert f"Event 1 was delivered to {host}, which answered 204" in words
     assert "Event 1 was delivered to the stream" in words
     assert SECRET_PATH not in str(told)
+
+
+def test_evidence_that_retention_deleted_is_told_as_gone(hand: Hand, simulator: Simulator) -> None:
+    [execution] = simulator.create(outcomes=["passed"])
+    hand.receive(callback(execution))
+    hand.run_until_idle()
     kept = "SELECT count(*) FILTER (WHERE report_kept AND callback_body_kept), count(*) FROM compliance.evidence"
-    assert hand.conn.execute(kept).fetchone() == (2, 2)
+    assert hand.conn.execute(kept).fetchone() == (1, 1)
 
     hand.conn.execute("UPDATE pipeline.reports SET sealed = ''; UPDATE pipeline.callbacks SET sealed_body = ''")
 
-    assert hand.conn.execute(kept).fetchone() == (0, 2)
+    assert hand.conn.execute(kept).fetchone() == (0, 1)
     left = [row["words"] for row in timeline(hand.conn, execution.key) if not row["details"].get("kept", True)]
-    assert len(left) == 4
+    assert len(left) == 2
     assert all(line.endswith("kept until retention deleted it" if "Callback" in line else "them") for line in left)
 
 

@@ -25,7 +25,8 @@ from receiver.waiting import NotKeptError
 from tests.receiver.faults import setting
 from tests.receiver.serving import serve
 from tests.receiver.test_inbox import rows
-from tests.receiver.test_spool import row, until
+from tests.receiver.test_spool import row
+from tests.waiting import eventually
 
 GOOD = 500
 MIB = 1_048_576
@@ -57,7 +58,7 @@ async def drain_until(database: str, folder: Path, holds: Callable[[], bool]) ->
     await spool.open()
     await drain.open()
     try:
-        await until(holds)
+        await eventually(holds)
     finally:
         await drain.close()
         await spool.close()
@@ -205,7 +206,7 @@ def test_a_write_that_hangs_is_one_wait_and_then_not_kept_at_once(
     async def test() -> None:
         spool = HangingSpool(folder)
         await spool.open()
-        await until(lambda: spool.usable)
+        await eventually(lambda: spool.usable)
         assert 0.3 <= await not_kept(spool, seconds=0.3) < 0.6
         assert await not_kept(spool, seconds=10) < 0.1
         assert not spool.usable
