@@ -12,8 +12,8 @@ from uuid import UUID
 
 from psycopg import Connection
 
-from deploy.erasure.bodies import mentions
 from deploy.erasure.subject import SubjectError
+from deploy.erasure.unsettled import Theirs
 from receiver.spool.segment import DAMAGED_SUFFIX, SUFFIX, sync_folder
 from schemas.sealing import KeyRing, UnsealError
 from workers import store
@@ -41,7 +41,7 @@ class Searched:
     unsearched: int
 
 
-def search_aside(conn: Connection, aside: Aside, tenant: str, ids: Sequence[bytes], *, keys: KeyRing) -> Searched:
+def search_aside(conn: Connection, aside: Aside, tenant: str, theirs: Theirs, *, keys: KeyRing) -> Searched:
     """Take the person's lines out of the files. Raises SubjectError where some cannot be searched and nobody chose.
 
     They go before the commit, so that no certificate says too much; if it fails, the erasure is done again.
@@ -54,8 +54,8 @@ def search_aside(conn: Connection, aside: Aside, tenant: str, ids: Sequence[byte
 
     own = 0
     for path, lines in files:
-        kept = [line for line, body in lines if _stays(body, ids, aside)]
-        own += sum(body is not None and not _stays(body, ids, aside) for _, body in lines)
+        kept = [line for line, body in lines if _stays(body, theirs, aside)]
+        own += sum(body is not None and not _stays(body, theirs, aside) for _, body in lines)
         if len(kept) < len(lines):
             _rewrite(path, kept)
     deleted = unread if aside.unread == "delete" else 0
@@ -102,8 +102,8 @@ def _read(line: bytes, tenant: str, keys: KeyRing) -> bytes | None:
         return None
 
 
-def _stays(body: bytes | None, ids: Sequence[bytes], aside: Aside) -> bool:
-    return aside.unread != "delete" if body is None else not mentions(body, ids)
+def _stays(body: bytes | None, theirs: Theirs, aside: Aside) -> bool:
+    return aside.unread != "delete" if body is None else not theirs.has(body)
 
 
 def _rewrite(path: Path, lines: Sequence[bytes]) -> None:
