@@ -5,7 +5,7 @@ from rich.console import Console
 from rich.table import Table
 
 from deploy.commands.session import Failed, connection, settings_for
-from deploy.commands.subject import read_subject, subject_options
+from deploy.commands.subject import read_subject, subject_options, warn_of_none
 from deploy.erasure.subject import SubjectError
 from deploy.holds import list_all, place, release
 
@@ -27,10 +27,11 @@ def place_command(
     subject = read_subject(workflow, account, user_reference, tenant)
     with connection(settings_for("operator")) as conn:
         try:
-            place(conn, subject, reason=reason)
+            workflows = place(conn, subject, reason=reason)
         except SubjectError as error:
             raise Failed(str(error)) from None
-    click.echo("on hold")
+    click.echo(f"on hold: {workflows} workflows now, and what is yet to come")
+    warn_of_none(subject, workflows)
 
 
 @command.command("release")
