@@ -438,6 +438,27 @@ def test_a_fetch_that_is_under_way_brings_nothing_back(hand: Hand, simulator: Si
     assert rows(hand.conn, "SELECT FROM pipeline.identities") == []
 
 
+def test_an_erasure_that_a_deadlock_ended_is_done_all_the_same(
+    hand: Hand, simulator: Simulator, database_url: str
+) -> None:
+    """Whoever seals callbacks anew locks some in an order of his own."""
+    person = arrived(hand, simulator)
+
+    def run(conn: Connection) -> None:
+        conn.execute("SET deadlock_timeout = '200ms'")
+        erase_now(Hand(conn, hand.tools), "workflow", person.key)
+
+    with psycopg.connect(database_url) as other:
+        other.execute("SELECT FROM pipeline.callbacks FOR UPDATE")
+        eraser = under_way(run, database_url)
+        wait_for(hand.conn, "SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock'")
+        other.execute("SELECT FROM pipeline.images FOR UPDATE")
+        other.rollback()
+        eraser.join()
+
+    assert view(hand.conn, "workflows") == view(hand.conn, "callbacks") == []
+
+
 def test_images_under_way_bring_nothing_back(hand: Hand, simulator: Simulator, database_url: str) -> None:
     person = planted(simulator)
     hand.work("callbacks", hand.receive(person.callback(person.status, NOW))).run(hand.conn)
