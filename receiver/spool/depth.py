@@ -5,17 +5,22 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
+from receiver.spool.folder import name_folder, read_name
 from receiver.spool.segment import DAMAGED_SUFFIX, SUFFIX, begun_at
 
 
 @dataclass(frozen=True, slots=True)
 class Depth:
-    """One look at a folder. `counted` is what the next look need not read again: rows by file and its size."""
+    """One look at a folder. `counted` is what the next look need not read again: rows by file and its size.
+
+    `name` is the folder's own, which it has as soon as something is set aside in it.
+    """
 
     rows: int = 0
     bytes: int = 0
     since: datetime | None = None
     damaged_files: int = 0
+    name: str | None = None
     counted: Mapping[tuple[str, int], int] = field(default_factory=dict)
 
 
@@ -33,11 +38,13 @@ def measure(folder: Path, *, known: Depth | None = None) -> Depth:
         if rows:
             counted[path.name, size] = rows
             begun.append(begun_at(path))
+    damaged_files = sum(1 for _ in folder.glob(f"*{DAMAGED_SUFFIX}"))
     return Depth(
         rows=sum(counted.values()),
         bytes=sum(size for _, size in counted),
         since=min(begun, default=None),
-        damaged_files=sum(1 for _ in folder.glob(f"*{DAMAGED_SUFFIX}")),
+        damaged_files=damaged_files,
+        name=name_folder(folder) if damaged_files else read_name(folder),
         counted=counted,
     )
 

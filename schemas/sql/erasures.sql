@@ -209,7 +209,11 @@ WHERE (tenant, family, workflow_key) = (%(tenant)s, %(family)s, %(workflow_key)s
 SELECT coalesce(sum(spooled_rows), 0)::integer AS waiting
 FROM pipeline.pulses WHERE role = 'receiver' AND beat_at > now() - interval '2 minutes';
 
--- name: damaged_by_host
--- Files that were set aside, by the word of the last two minutes; receivers of one machine share a folder.
-SELECT split_part(process, '/', 2) AS host, max(damaged_files)::integer AS files
-FROM pipeline.pulses WHERE damaged_files > 0 AND beat_at > now() - interval '2 minutes' GROUP BY host;
+-- name: damaged_by_folder
+-- Files that were set aside, by the last word on each folder, also of a receiver that is dead by now. One whose folder
+-- could not be named is told by its host.
+SELECT folder, files FROM (
+    SELECT DISTINCT ON (1) coalesce(spool_folder, split_part(process, '/', 2)) AS folder, damaged_files AS files
+    FROM pipeline.pulses WHERE damaged_files IS NOT NULL ORDER BY 1, beat_at DESC
+) AS told
+WHERE files > 0;

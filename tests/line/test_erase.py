@@ -32,6 +32,7 @@ from deploy.simulator.run import Simulator
 from deploy.simulator.scenarios import Execution
 from receiver.arrival import Arrival
 from receiver.metrics import Metrics
+from receiver.spool.depth import measure
 from receiver.spool.drain import Drain
 from receiver.spool.line import write_line
 from receiver.spool.segment import DAMAGED_SUFFIX, Segment
@@ -196,6 +197,13 @@ def test_damaged_spool_lines_are_searched_and_what_nobody_can_read_is_decided_or
     # Its checksum is damaged, its body is not.
     aside.write_bytes(b"0" * 8 + lines[0][8:] + lines[1] + lines[2] + unread)
 
+    # A receiver in a container, dead by now, that had the same folder.
+    hand.conn.execute(
+        "INSERT INTO pipeline.pulses (process, role, spooled_rows, damaged_files, spool_folder, beat_at) "
+        "VALUES ('receiver/0123456789ab/7', 'receiver', 0, 1, %s, now() - interval '1 hour')",
+        [measure(tmp_path).name],
+    )
+
     with pytest.raises(SubjectError, match="1 damaged spool lines cannot be opened"):
         erase_now(hand, "workflow", person.key, aside=Aside(tmp_path))
     assert len(aside.read_bytes().splitlines()) == 4
@@ -204,12 +212,14 @@ def test_damaged_spool_lines_are_searched_and_what_nobody_can_read_is_decided_or
     deleted = erase_now(hand, "workflow", second.key, aside=Aside(tmp_path, "delete"))
 
     assert aside.read_bytes() == lines[2]
-    assert [path.name for path in tmp_path.iterdir()] == [aside.name]
+    assert [path.name for path in tmp_path.glob(f"*{DAMAGED_SUFFIX}")] == [aside.name]
     assert (left.rows["spool_lines"], left.rows["unread_spool_lines"], left.unsearched) == (1, 0, 1)
     assert (deleted.rows["spool_lines"], deleted.rows["unread_spool_lines"], deleted.unsearched) == (1, 1, 0)
     assert sorted(row["unsearched"] for row in view(hand.conn, "erasures")) == [0, 1]
     assert erase_now(hand, "workflow", other.key, aside=Aside(tmp_path)).rows["spool_lines"] == 1
-    assert list(tmp_path.iterdir()) == []
+    assert not aside.exists()
+    with pytest.raises(SubjectError, match="1 files of damaged spool lines are not in SPOOL_DIR here"):
+        erase_now(hand, "workflow", arrived(hand, simulator).key)
 
 
 async def drained(database_url: str, folder: Path) -> None:
