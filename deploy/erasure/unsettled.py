@@ -2,15 +2,16 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from uuid import UUID
 
 from psycopg import Connection
+from psycopg.rows import dict_row
 
 from deploy.erasure.bodies import mentions
 from schemas.callbacks.callback import Callback, UnreadableCallbackError
 from schemas.callbacks.recognise import read_callback
 from schemas.callbacks.reference import references
 from schemas.sealing import KeyRing, UnsealError
+from schemas.sql.queries import query
 from workers import store
 
 # Bodies have up to 1 MB each, 16 where it is set so.
@@ -56,11 +57,11 @@ def delete_unsettled(conn: Connection, tenant: str, theirs: Theirs, keys: KeyRin
 
 
 def _unsettled(conn: Connection, tenant: str, keys: KeyRing, *, described: bool) -> Iterator[tuple[store.Row, bytes]]:
-    asked = {"tenant": tenant, "described": described, "batch": _PAGE}
-    after = UUID(int=0)
-    while page := store.rows(conn, "erasures", "page_unsettled", {**asked, "after": after}):
-        after = page[-1]["id"]
-        for row in page:
+    # A cursor of the server's: there may be a day's callbacks, while Jumio is away.
+    with conn.cursor("unsettled", row_factory=dict_row) as cursor:
+        cursor.itersize = _PAGE
+        asked = {"tenant": tenant, "described": described}
+        for row in cursor.execute(query("erasures", "unsettled_callbacks"), asked):
             try:
                 yield row, keys.unseal(row["sealed_body"], place=f"callbacks.body/{row['id']}")
             except UnsealError:  # with no key it is as good as gone

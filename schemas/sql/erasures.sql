@@ -90,20 +90,19 @@ WHERE (tenant, family, workflow_key) = (%(tenant)s, %(family)s, %(workflow_key)s
 -- name: delete_callback
 DELETE FROM pipeline.callbacks WHERE id = %(id)s;
 
--- name: page_unsettled
--- A page of bodies of which nobody knows yet, or ever, whom they are about; on demand also of those whose workflow has no
+-- name: unsettled_callbacks
+-- Bodies of which nobody knows yet, or ever, whom they are about; on demand also of those whose workflow has no
 -- reference yet. Believed is what came from Jumio, for all that is known.
 SELECT id, workflow_key IS NULL AS unread, sealed_body,
     state IN ('stored', 'parked', 'done') AND source_evidence ->> 'rule' IS DISTINCT FROM 'observe'
         AND coalesce(last_error, '') NOT LIKE 'mismatch%%' AS believed
 FROM pipeline.callbacks callback
-WHERE tenant = %(tenant)s AND id > %(after)s::uuid AND octet_length(sealed_body) > 0
+WHERE tenant = %(tenant)s AND octet_length(sealed_body) > 0
     AND (workflow_key IS NULL OR %(described)s AND NOT EXISTS (
         SELECT FROM pipeline.workflows workflow
         WHERE (workflow.tenant, workflow.family, workflow.workflow_key)
             = (callback.tenant, callback.family, callback.workflow_key) AND workflow.user_reference IS NOT NULL
-    ))
-ORDER BY id LIMIT %(batch)s;
+    ));
 
 -- name: hold_images
 -- A worker that stores one waits, and then finds nothing to store.

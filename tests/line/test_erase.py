@@ -4,7 +4,6 @@ import asyncio
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import cast
@@ -57,6 +56,7 @@ def simulator() -> Iterator[Simulator]:
         yield running
 
 
+@pytest.mark.usefixtures("wal_is_removed")
 def test_nothing_of_an_erased_person_is_found_and_nobody_else_misses_anything(
     hand: Hand, simulator: Simulator, data_folder: Path | None
 ) -> None:
@@ -77,8 +77,7 @@ def test_nothing_of_an_erased_person_is_found_and_nobody_else_misses_anything(
     # What a search of files is worth: rows that are deleted are in them until they are rewritten.
     if data_folder:
         assert missing([each.encode() for each in CLEAR[:3]], files(data_folder)) == []
-    with wal_is_removed(hand.conn):
-        scrub(hand.conn)
+    scrub(hand.conn)
 
     found = everything(hand, data_folder)
     assert missing(needles, found) == needles
@@ -617,9 +616,12 @@ def until(holds: Callable[[], bool]) -> None:
         time.sleep(0.01)
 
 
-@contextmanager
+@pytest.fixture
 def wal_is_removed(conn: Connection) -> Iterator[None]:
-    """As the runbook says: a checkpoint removes old segments instead of keeping them for later use."""
+    """As the runbook says: a checkpoint removes old segments instead of keeping them for later use.
+
+    From before there is a person: one in the middle would keep a segment that is full of them.
+    """
     conn.execute("ALTER SYSTEM SET wal_recycle = off")
     conn.execute("SELECT pg_reload_conf()")
     yield
