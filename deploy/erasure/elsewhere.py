@@ -29,7 +29,10 @@ def wait_elsewhere(conn: Connection, erasure_id: UUID, kind: Kind, *, seconds: f
         if time.monotonic() > deadline or not any(row["state"] == "wanted" for row in left):
             break
         time.sleep(_LOOK_SECONDS)
-    return Left([*_waiting(left), *_spooled(conn, kind)], [_given_up(row) for row in left if row["state"] == "parked"])
+    return Left(
+        [*_waiting(left), *_unknown(left), *_spooled(conn, kind)],
+        [_given_up(row) for row in left if row["state"] == "parked"],
+    )
 
 
 def _waiting(left: list[store.Row]) -> list[str]:
@@ -41,6 +44,11 @@ def _waiting(left: list[store.Row]) -> list[str]:
         return []
     places = ", ".join(f"{rows} {_PLACES[place]}" for place, rows in counts.items())
     return [f"left to the line: {places}; compliance.erasures says when it is done"]
+
+
+def _unknown(left: list[store.Row]) -> list[str]:
+    """Jumio's 404: as good as deleted, and what a wrong region answers as well."""
+    return [f"Jumio had nothing of that name: {row['rows']} of its deletions" for row in left if row["state"] == "done"]
 
 
 def _given_up(row: store.Row) -> str:

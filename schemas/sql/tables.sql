@@ -1595,8 +1595,7 @@ CREATE INDEX verdicts_of_report ON pipeline.verdicts (report_id);
 
 CREATE VIEW compliance.erasures AS
 SELECT e.id AS erasure_id, e.tenant, e.scope, e.reason, e.erased_by, e.erased_at, e.rows, t.subjects, t.late_callbacks,
-    d.pending AS elsewhere_pending, d.done AS elsewhere_done, d.parked AS elsewhere_parked, e.unsearched,
-    d.unknown AS elsewhere_unknown
+    d.pending AS elsewhere_pending, d.done AS elsewhere_done, d.parked AS elsewhere_parked, e.unsearched
 FROM pipeline.erasures e
 CROSS JOIN LATERAL (
     SELECT count(*) AS subjects, coalesce(sum(hits), 0) AS late_callbacks
@@ -1604,7 +1603,7 @@ CROSS JOIN LATERAL (
 ) t
 CROSS JOIN LATERAL (
     SELECT count(*) FILTER (WHERE state = 'wanted') AS pending, count(*) FILTER (WHERE state = 'done') AS done,
-        count(*) FILTER (WHERE state = 'parked') AS parked, count(*) FILTER (WHERE answer = 'unknown') AS unknown
+        count(*) FILTER (WHERE state = 'parked') AS parked
     FROM pipeline.deletions WHERE erasure_id = e.id
 ) d;
 COMMENT ON VIEW compliance.erasures IS 'Certificate of one erasure: what was deleted, when, by whom and why, without a word about the person.';
@@ -1618,10 +1617,9 @@ COMMENT ON COLUMN compliance.erasures.rows IS 'How many rows of which kind were 
 COMMENT ON COLUMN compliance.erasures.subjects IS 'How many workflows and accounts are known as erased since.';
 COMMENT ON COLUMN compliance.erasures.late_callbacks IS 'How many callbacks came afterwards and were dropped.';
 COMMENT ON COLUMN compliance.erasures.elsewhere_pending IS 'Deletions at Jumio or on the stream that are still to be done.';
-COMMENT ON COLUMN compliance.erasures.elsewhere_done IS 'Those that are done: Jumio deleted it, or said that it has nothing of that name (elsewhere_unknown).';
+COMMENT ON COLUMN compliance.erasures.elsewhere_done IS 'Those that are done: Jumio deleted it, or said that it has nothing of that name.';
 COMMENT ON COLUMN compliance.erasures.elsewhere_parked IS 'Those that were given up; status says why.';
 COMMENT ON COLUMN compliance.erasures.unsearched IS 'Damaged spool lines, or files of them on other machines, that nobody could read and that were left: 0 where the erasure is complete.';
-COMMENT ON COLUMN compliance.erasures.elsewhere_unknown IS 'Those of them of which Jumio said that it has nothing of that name: gone before, or asked in another region than it is in.';
 
 CREATE FUNCTION compliance.erasure_of(tenant text, workflow_key text) RETURNS uuid
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$

@@ -159,23 +159,6 @@ ALTER TABLE pipeline.audit DROP CONSTRAINT audit_action_check, ADD CONSTRAINT au
     'rows.requeued', 'role.changed', 'setting.changed', 'key.rotated', 'event.enriched', 'subscription.changed'
 ));
 
-CREATE OR REPLACE VIEW compliance.erasures AS
-SELECT e.id AS erasure_id, e.tenant, e.scope, e.reason, e.erased_by, e.erased_at, e.rows, t.subjects, t.late_callbacks,
-    d.pending AS elsewhere_pending, d.done AS elsewhere_done, d.parked AS elsewhere_parked, e.unsearched,
-    d.unknown AS elsewhere_unknown
-FROM pipeline.erasures e
-CROSS JOIN LATERAL (
-    SELECT count(*) AS subjects, coalesce(sum(hits), 0) AS late_callbacks
-    FROM pipeline.tombstones WHERE erasure_id = e.id
-) t
-CROSS JOIN LATERAL (
-    SELECT count(*) FILTER (WHERE state = 'wanted') AS pending, count(*) FILTER (WHERE state = 'done') AS done,
-        count(*) FILTER (WHERE state = 'parked') AS parked, count(*) FILTER (WHERE answer = 'unknown') AS unknown
-    FROM pipeline.deletions WHERE erasure_id = e.id
-) d;
-COMMENT ON COLUMN compliance.erasures.elsewhere_done IS 'Those that are done: Jumio deleted it, or said that it has nothing of that name (elsewhere_unknown).';
-COMMENT ON COLUMN compliance.erasures.elsewhere_unknown IS 'Those of them of which Jumio said that it has nothing of that name: gone before, or asked in another region than it is in.';
-
 -- Which folder a receiver spools to, by a name that is in it: containers that share one have different hosts.
 ALTER TABLE pipeline.pulses ADD COLUMN spool_folder text;
 
