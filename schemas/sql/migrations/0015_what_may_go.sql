@@ -129,9 +129,9 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
         SELECT FROM said, known
         WHERE octet_length(array_to_string(known.words, '')) > 1 AND said.words @> known.words
             OR length(known.number) > 4 AND position(known.number IN said.number) > 0
-            OR position(format(' %s %s %s ', born[1], born[2], born[3]) IN said.digits) > 0
-            OR position(format(' %s %s %s ', born[3], born[2], born[1]) IN said.digits) > 0
-            OR position(format(' %s %s %s ', born[2], born[3], born[1]) IN said.digits) > 0
+            OR position(' ' || born[1] || ' ' || born[2] || ' ' || born[3] || ' ' IN said.digits) > 0
+            OR position(' ' || born[3] || ' ' || born[2] || ' ' || born[1] || ' ' IN said.digits) > 0
+            OR position(' ' || born[2] || ' ' || born[3] || ' ' || born[1] || ' ' IN said.digits) > 0
     )
 $$;
 CREATE OR REPLACE FUNCTION pipeline.ask_export(tenant text, family text, workflow_key text, reason text) RETURNS bigint
