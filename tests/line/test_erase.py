@@ -56,7 +56,7 @@ def simulator() -> Iterator[Simulator]:
         yield running
 
 
-@pytest.mark.usefixtures("wal_is_removed")
+@pytest.mark.usefixtures("_wal_is_removed")
 def test_nothing_of_an_erased_person_is_found_and_nobody_else_misses_anything(
     hand: Hand, simulator: Simulator, data_folder: Path | None
 ) -> None:
@@ -617,11 +617,8 @@ def until(holds: Callable[[], bool]) -> None:
 
 
 @pytest.fixture
-def wal_is_removed(conn: Connection) -> Iterator[None]:
-    """As the runbook says: a checkpoint removes old segments instead of keeping them for later use.
-
-    From before there is a person: one in the middle would keep a segment that is full of them.
-    """
+def _wal_is_removed(conn: Connection) -> Iterator[None]:
+    """As the runbook says: every checkpoint removes old segments instead of keeping them for later use."""
     conn.execute("ALTER SYSTEM SET wal_recycle = off")
     conn.execute("SELECT pg_reload_conf()")
     yield
