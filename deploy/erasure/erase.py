@@ -29,6 +29,7 @@ from workers.emit import Outlet, emit
 from workers.vault.blob import stores
 from workers.vault.vaults import Vaults
 
+_COLUMNS = {"workflow": "workflow_key", "account": "account_id", "user-reference": "user_reference"}
 _ACTIONS = {"workflow": "workflow.erased", "account": "account.erased", "user-reference": "reference.erased"}
 
 
@@ -138,12 +139,14 @@ def _why_nothing(conn: Connection, subject: Subject) -> str:
 
 
 def _refuse_held(conn: Connection, subject: Subject, found: _Found) -> None:
-    for each in found.workflows:
+    itself = {**dict.fromkeys(_COLUMNS.values()), _COLUMNS[subject.kind]: subject.subject}
+    for each in (itself, *found.workflows):
         [answer] = store.rows(conn, "erasures", "is_held", {"tenant": subject.tenant, **each})
         if answer["held"]:
+            whom = f"this {subject.kind}" if each is itself else f"workflow {each['workflow_key']}"
             raise SubjectError(
-                f"workflow {each['workflow_key']} is on legal hold, so nothing was erased; see: jumio-pipeline holds "
-                "list. Once it may go: jumio-pipeline holds release, then erase again"
+                f"{whom} is on legal hold, so nothing was erased; see: jumio-pipeline holds list. Once it may go: "
+                "jumio-pipeline holds release, then erase again"
             )
 
 

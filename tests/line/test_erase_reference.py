@@ -6,6 +6,7 @@ from uuid import UUID
 
 import pytest
 
+from deploy import holds
 from deploy.erasure.erase import erase
 from deploy.erasure.subject import Subject, SubjectError
 from deploy.simulator.run import Simulator
@@ -66,13 +67,18 @@ def test_a_reference_that_is_only_in_what_nobody_believes_is_erased_too(hand: Ha
     for each in (other, later):
         set_aside(hand, named(each, "user-4711"), "refused")
 
+    held = Subject("default", "user-reference", "user-4711")
+    holds.place(hand.conn, held, reason="case 17")
+    with pytest.raises(SubjectError, match="this user-reference is on legal hold"):
+        erase_reference(hand, "user-4711")
+    holds.release(hand.conn, held, reason="case 17 is closed")
     erased = erase_reference(hand, "user-4711")
     refused = rows(hand.conn, "SELECT FROM pipeline.callbacks WHERE state = 'refused'")
     # Nobody can have somebody else erased, not even before Jumio tells of them.
     hand.receive(named(later, "somebody else"))
     hand.run_until_idle()
 
-    assert erased == {"callbacks": 2}
+    assert erased == {"callbacks": 2, "holds": 1}
     assert refused == []
     assert len(view(hand.conn, "workflows")) == 2
     with pytest.raises(SubjectError, match="nothing is known"):
