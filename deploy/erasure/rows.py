@@ -6,6 +6,8 @@ from datetime import datetime
 
 from psycopg import Connection
 
+from deploy.erasure.subject import Kind
+from deploy.erasure.words import delete_words
 from workers import store
 
 Key = Mapping[str, str]
@@ -44,8 +46,12 @@ def delete_rows(conn: Connection, key: Key, images: Sequence[store.Row]) -> tupl
 
 
 def delete_workflow(conn: Connection, key: Key) -> Counter[str]:
-    """The workflow's own row, after all the others."""
-    return Counter({"workflows": store.change(conn, "erasures", "delete_workflows", key)})
+    """The workflow's own row, after all the others, and then what was told about it and about nobody else any more."""
+    gone = store.rows(conn, "erasures", "delete_workflows", key)
+    told: list[tuple[Kind, str | None]] = [("workflow", key["workflow_key"])]
+    told += [("account", row["account_id"]) for row in gone]
+    told += [("user-reference", row["user_reference"]) for row in gone]
+    return Counter(workflows=len(gone)) + delete_words(conn, key["tenant"], told)
 
 
 def forget_images(conn: Connection, images: Sequence[store.Row]) -> int:

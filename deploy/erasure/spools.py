@@ -12,8 +12,9 @@ from uuid import UUID
 
 from psycopg import Connection
 
-from deploy.erasure.bodies import mentions
 from deploy.erasure.subject import SubjectError
+from deploy.erasure.unsettled import Theirs
+from receiver.spool.folder import read_name
 from receiver.spool.segment import DAMAGED_SUFFIX, SUFFIX, sync_folder
 from schemas.sealing import KeyRing, UnsealError
 from workers import store
@@ -41,7 +42,7 @@ class Searched:
     unsearched: int
 
 
-def search_aside(conn: Connection, aside: Aside, tenant: str, ids: Sequence[bytes], *, keys: KeyRing) -> Searched:
+def search_aside(conn: Connection, aside: Aside, tenant: str, theirs: Theirs, *, keys: KeyRing) -> Searched:
     """Take the person's lines out of the files. Raises SubjectError where some cannot be searched and nobody chose.
 
     They go before the commit, so that no certificate says too much; if it fails, the erasure is done again.
@@ -49,13 +50,13 @@ def search_aside(conn: Connection, aside: Aside, tenant: str, ids: Sequence[byte
     paths = sorted(aside.folder.glob(f"*{DAMAGED_SUFFIX}")) if aside.folder else []
     files = [(path, [(line, _read(line, tenant, keys)) for line in _lines(path)]) for path in paths]
     unread = sum(body is None for _, lines in files for _, body in lines)
-    elsewhere = _files_elsewhere(conn, len(files))
+    elsewhere = _files_elsewhere(conn, aside.folder, len(files))
     _require_choice(aside, unread, elsewhere)
 
     own = 0
     for path, lines in files:
-        kept = [line for line, body in lines if _stays(body, ids, aside)]
-        own += sum(body is not None and not _stays(body, ids, aside) for _, body in lines)
+        kept = [line for line, body in lines if _stays(body, theirs, aside)]
+        own += sum(body is not None and not _stays(body, theirs, aside) for _, body in lines)
         if len(kept) < len(lines):
             _rewrite(path, kept)
     deleted = unread if aside.unread == "delete" else 0
@@ -76,9 +77,12 @@ def _require_choice(aside: Aside, unread: int, elsewhere: int) -> None:
         )
 
 
-def _files_elsewhere(conn: Connection, here: int) -> int:
-    """By the receivers' own word; those of this machine write to the folder that was searched, if there is one."""
-    told: dict[str, int] = {row["host"]: row["files"] for row in store.rows(conn, "erasures", "damaged_by_host")}
+def _files_elsewhere(conn: Connection, folder: Path | None, here: int) -> int:
+    """By the receivers' own word, except of the folder that was searched: what is in it now is known."""
+    told: dict[str, int] = {row["folder"]: row["files"] for row in store.rows(conn, "erasures", "damaged_by_folder")}
+    if folder and (name := read_name(folder)):
+        told.pop(name, None)
+    # A folder without a name: receivers of this machine write to the one that was searched, if there is one.
     own = told.pop(socket.gethostname(), 0)
     return sum(told.values()) + max(0, own - here)
 
@@ -102,8 +106,8 @@ def _read(line: bytes, tenant: str, keys: KeyRing) -> bytes | None:
         return None
 
 
-def _stays(body: bytes | None, ids: Sequence[bytes], aside: Aside) -> bool:
-    return aside.unread != "delete" if body is None else not mentions(body, ids)
+def _stays(body: bytes | None, theirs: Theirs, aside: Aside) -> bool:
+    return aside.unread != "delete" if body is None else not theirs.has(body)
 
 
 def _rewrite(path: Path, lines: Sequence[bytes]) -> None:

@@ -21,10 +21,3 @@ class Subject:
     def values(self) -> dict[str, str]:
         """As parameters of a query."""
         return {"tenant": self.tenant, "kind": self.kind, "subject": self.subject}
-
-
-def require_reason(reason: str) -> str:
-    """Every deletion, hold and export says why. Raises SubjectError."""
-    if not reason.strip():
-        raise SubjectError("say why with --reason; it stands in the audit trail for ever, so without the person's name")
-    return reason.strip()

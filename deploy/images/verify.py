@@ -14,7 +14,7 @@ from psycopg import Connection
 from schemas.sealing import KeyRing, UnsealError
 from workers import store
 from workers.vault.blob import NotStoredError, read_image, stores
-from workers.vault.vault import Blob, NoBlobError
+from workers.vault.vault import Blob, NoBlobError, read_key
 from workers.vault.vaults import Vaults
 
 # A blob is younger than its row by the seconds of an attempt; an hour bears any clock.
@@ -70,7 +70,7 @@ def _find_orphans(conn: Connection, url: str, vaults: Vaults, *, delete: bool) -
     vault = vaults.at(url, conn)
     listed = vault.blobs()
     while page := list(islice(listed, _PAGE)):
-        asked = {"store": url, "keys": [blob.key for blob in page]}
+        asked = {"ids": [read_key(blob.key)[0] for blob in page], "keys": [blob.key for blob in page]}
         named = {row["blob_key"] for row in store.rows(conn, "images", "find_referenced", asked)}
         for blob in page:
             if blob.key in named:

@@ -8,6 +8,7 @@ from uuid import UUID
 from psycopg import Connection
 
 from deploy.erasure.blobs import Blobs, delete_left
+from deploy.erasure.deadlock import again_after_deadlock
 from deploy.erasure.rows import delete_rows, delete_workflow, forget_images, hold_images, lock
 from deploy.retention.policy import Rule
 from workers import store
@@ -64,7 +65,8 @@ def run(conn: Connection, rules: Sequence[Rule], *, vaults: Vaults, most_share: 
     if not answer["alone"]:
         raise RetentionError("another run is under way; wait for it")
     try:
-        _refuse_too_much(count_due(conn, rules), most_share)
+        if problem := too_much(count_due(conn, rules), most_share):
+            raise RetentionError(problem)
         store.note_settings(conn, "retention", {rule.name: f"{rule.keep} since {rule.clock}" for rule in rules})
         urls = stores(conn, vaults=vaults)
         return {rule.name: sum(_batches(conn, rule, urls, vaults)) for rule in rules}
@@ -72,36 +74,40 @@ def run(conn: Connection, rules: Sequence[Rule], *, vaults: Vaults, most_share: 
         store.rows(conn, "retention", "end_run")
 
 
-def _refuse_too_much(found: Sequence[Due], most_share: float | None) -> None:
-    """A clock that jumped, or a policy with a slip of the pen, would delete years at once."""
-    too_much = [
+def too_much(found: Sequence[Due], most_share: float | None) -> str:
+    """Why a run refuses: a clock that jumped, or a policy with a slip of the pen, would delete years at once."""
+    lines = [
         f"{each.rule.name}: {each.due} of {each.rows} rows are due ({each.share:.1%}); {allowed:.1%} may go in one run"
         for each in found
         if each.share > (allowed := each.rule.most_share if most_share is None else most_share)
     ]
-    if too_much:
-        advice = (
-            "nothing was deleted; is the clock of Postgres right, and the policy? Then: --most-share with what you mean"
-        )
-        raise RetentionError("\n".join([*too_much, advice]))
+    advice = (
+        "nothing was deleted; is the clock of Postgres right, and the policy? Then: --most-share with what you mean"
+    )
+    return "\n".join([*lines, advice]) if lines else ""
 
 
 def _batches(conn: Connection, rule: Rule, urls: Sequence[str], vaults: Vaults) -> Iterator[int]:
     """Each in a transaction of its own, with its line in the audit trail; then the images that other stores keep."""
     while True:
-        blobs = Blobs(urls=set(urls))
-        with conn.transaction():
-            store.rows(conn, "erasures", "keep_holds_still")
-            rows = store.rows(conn, "retention", "take_due", {**_asked(rule), "batch": _BATCH})
-            if not rows:
-                return
-            deleted = _delete(conn, rule, rows, blobs)
-            details = {**_asked(rule), "rows": deleted}
-            store.append_audit(conn, "retention.ran", reason="retention policy", details=details)
+        deleted, blobs = again_after_deadlock(lambda: _batch(conn, rule, urls))
         delete_left(conn, blobs, vaults=vaults, seconds=_STORE_SECONDS)
         if not deleted:
             return
         yield deleted
+
+
+def _batch(conn: Connection, rule: Rule, urls: Sequence[str]) -> tuple[int, Blobs]:
+    blobs = Blobs(urls=set(urls))
+    with conn.transaction():
+        store.change(conn, "erasures", "keep_holds_still")
+        rows = store.rows(conn, "retention", "take_due", {**_asked(rule), "batch": _BATCH})
+        if not rows:
+            return 0, blobs
+        deleted = _delete(conn, rule, rows, blobs)
+        details = {**_asked(rule), "rows": deleted}
+        store.append_audit(conn, "retention.ran", reason="retention policy", details=details)
+    return deleted, blobs
 
 
 def _delete(conn: Connection, rule: Rule, rows: Sequence[store.Row], blobs: Blobs) -> int:

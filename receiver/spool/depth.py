@@ -7,12 +7,16 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
+from receiver.spool.folder import name_folder, read_name
 from receiver.spool.segment import DAMAGED_SUFFIX, SUFFIX, begun_at, listed
 
 
 @dataclass(frozen=True, slots=True)
 class Depth:
-    """One look at a folder. `counted` is what the next look need not read again: rows by file and its size."""
+    """One look at a folder. `counted` is what the next look need not read again: rows by file and its size.
+
+    `name` is the folder's own, which it has as soon as something is set aside in it.
+    """
 
     rows: int = 0
     bytes: int = 0
@@ -21,6 +25,7 @@ class Depth:
     damaged_files: int = 0
     # 0 where it cannot be told, nothing before the first look.
     free_bytes: float = math.nan
+    name: str | None = None
     counted: Mapping[tuple[str, int], int] = field(default_factory=dict)
 
 
@@ -39,12 +44,14 @@ def measure(folder: Path, *, known: Depth | None = None) -> Depth:
             continue
         except OSError:
             unread += 1
+    damaged = len(listed(folder, DAMAGED_SUFFIX))
     return Depth(
         rows=sum(counted.values()),
         bytes=sum(size for _, size in counted),
         since=min(begun, default=None),
-        damaged_files=len(listed(folder, DAMAGED_SUFFIX)) + unread,
+        damaged_files=damaged + unread,
         free_bytes=shutil.disk_usage(folder).free if folder.exists() else 0.0,
+        name=name_folder(folder) if damaged else read_name(folder),
         counted=counted,
     )
 

@@ -1,7 +1,7 @@
 """What every family's callback is read into: a doorbell, nothing of the result."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Literal
 
@@ -35,7 +35,8 @@ class Callback:
     """Which transaction the doorbell rang for, and the status that it named.
 
     Older generations bring their result along: `told` is that, to be confirmed by the retrieval API. They know no
-    account, so `account_id` is empty there. `oddities` are what is new in the callback: codes with names of members.
+    account, so `account_id` is empty there. `reference`: our own of the person, if a callback without a result has it.
+    `oddities` are what is new in the callback: codes with names of members.
     """
 
     family: Family
@@ -46,6 +47,12 @@ class Callback:
     sent_at: datetime | None
     told: Report | None = None
     oddities: tuple[str, ...] = ()
+    reference: str | None = field(default=None, repr=False)
+
+    @property
+    def user_reference(self) -> str | None:
+        """Our own reference of the person."""
+        return self.told.user_reference if self.told else self.reference
 
 
 def is_id(value: object) -> bool:

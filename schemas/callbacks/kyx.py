@@ -52,6 +52,7 @@ def read(document: dict[str, Any]) -> Callback:
         status=status,
         stage=stage(status),
         sent_at=read_time(document.get("callbackSentAt")),
+        reference=reader.text(document, "userReference"),
         oddities=reader.oddities,
     )
 

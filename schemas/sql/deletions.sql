@@ -16,6 +16,9 @@ VALUES (
     coalesce(%(not_before)s, clock_timestamp())
 );
 
--- name: count_wanted
-SELECT place, count(*)::integer AS rows FROM pipeline.deletions
-WHERE erasure_id = %(erasure_id)s AND state = 'wanted' GROUP BY place ORDER BY place;
+-- name: count_left
+-- What is still to be done, what was given up for which reason (the word before the colon), and what Jumio knew nothing of.
+SELECT place, state, CASE state WHEN 'parked' THEN split_part(last_error, ':', 1) END AS reason, count(*)::integer AS rows
+FROM pipeline.deletions
+WHERE erasure_id = %(erasure_id)s AND (state IN ('wanted', 'parked') OR answer = 'unknown')
+GROUP BY 1, 2, 3 ORDER BY 1, 2, 3;

@@ -1,6 +1,7 @@
 -- name: lock_holds
--- After every deletion that is under way, before every later one; see keep_holds_still.
-SELECT pg_advisory_xact_lock(hashtextextended('holds', 0));
+-- After every deletion that is under way, before every later one; see keep_holds_still. A lock that needs
+-- rights to the table.
+LOCK TABLE pipeline.holds IN SHARE ROW EXCLUSIVE MODE;
 
 -- name: place_hold
 INSERT INTO pipeline.holds (id, tenant, kind, subject, reason)

@@ -53,8 +53,8 @@ WHERE state = 'stored' AND store <> %(store)s AND id > %(after)s::uuid ORDER BY 
 SELECT store, count(*)::bigint AS images FROM pipeline.images WHERE store IS NOT NULL GROUP BY store ORDER BY store;
 
 -- name: find_referenced
--- Of these keys in a store, those that a row points at.
-SELECT blob_key FROM pipeline.images WHERE store = %(store)s AND blob_key = ANY(%(keys)s);
+-- Of these keys, those that a row points at, in whichever store: one folder may be known by two paths.
+SELECT blob_key FROM pipeline.images WHERE id = ANY(%(ids)s) AND blob_key = ANY(%(keys)s);
 
 -- name: count_by_key
 SELECT key_id, count(*)::bigint AS rows FROM pipeline.images WHERE state = 'stored' GROUP BY key_id;

@@ -7,7 +7,7 @@ FROM (
         CASE %(clock)s::text
             WHEN 'received' THEN received WHEN 'decided' THEN decided WHEN 'completed' THEN completed
             WHEN 'relationship-ended' THEN relationship_ended
-        END + %(keep)s::interval <= now(), false) AS due
+        END + %(keep)s::interval <= now() AND coalesce(not_before + %(keep)s::interval <= now(), true), false) AS due
     FROM pipeline.retained WHERE class = %(class)s
 ) counted;
 
@@ -19,6 +19,7 @@ WHERE class = %(class)s AND NOT held
         WHEN 'received' THEN received WHEN 'decided' THEN decided WHEN 'completed' THEN completed
         WHEN 'relationship-ended' THEN relationship_ended
     END + %(keep)s::interval <= now()
+    AND coalesce(not_before + %(keep)s::interval <= now(), true)
 LIMIT %(batch)s;
 
 -- name: is_due
@@ -31,6 +32,7 @@ SELECT EXISTS (
             WHEN 'received' THEN received WHEN 'decided' THEN decided WHEN 'completed' THEN completed
             WHEN 'relationship-ended' THEN relationship_ended
         END + %(keep)s::interval <= now()
+        AND coalesce(not_before + %(keep)s::interval <= now(), true)
 );
 
 -- name: run_alone
@@ -76,3 +78,17 @@ DELETE FROM pipeline.events WHERE id = ANY(%(ids)s);
 INSERT INTO pipeline.relationship_ends (tenant, kind, subject, ended_at)
 VALUES (%(tenant)s, %(kind)s, %(subject)s, %(ended_at)s)
 ON CONFLICT (tenant, kind, subject) DO UPDATE SET ended_at = excluded.ended_at;
+
+-- name: resume_relationship
+DELETE FROM pipeline.relationship_ends WHERE tenant = %(tenant)s AND kind = %(kind)s AND subject = %(subject)s;
+
+-- name: count_ended
+-- Of how many workflows a subject's word starts the clock.
+SELECT count(*)::integer AS workflows
+FROM pipeline.clocks clock
+JOIN pipeline.workflows workflow USING (tenant, family, workflow_key)
+WHERE clock.relationship_ended IS NOT NULL AND workflow.tenant = %(tenant)s AND (
+    %(kind)s::text = 'workflow' AND workflow.workflow_key = %(subject)s
+    OR %(kind)s::text = 'account' AND workflow.account_id = %(subject)s
+    OR %(kind)s::text = 'user-reference' AND workflow.user_reference = %(subject)s
+);

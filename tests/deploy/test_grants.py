@@ -107,6 +107,7 @@ GRANTS: dict[str, dict[str, str]] = {
     "pipeline.masked()": CALLED_BY_MASKED,
     "pipeline.masked_date()": CALLED_BY_MASKED,
     "pipeline.migrations": {"PUBLIC": "r"},
+    "pipeline.names_person()": {"jumio_admin": "X"},
     "pipeline.note_settings()": {"jumio_receiver": "X", "jumio_worker": "X", "jumio_admin": "X"},
     "pipeline.noted()": {},
     "pipeline.noted_settings": {},

@@ -167,6 +167,21 @@ def test_verify_tells_what_is_well_missing_damaged_and_nobodys(kept: Kept, monke
     assert str(damaged) in told["damaged"]
 
 
+def test_a_folder_that_is_known_by_two_paths_has_no_orphans(
+    conn: Connection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A disk that was mounted elsewhere, with a link left so that what was stored before is found."""
+    (tmp_path / "mounted").mkdir()
+    (tmp_path / "before").symlink_to("mounted")
+    before, now = (Settings.load("", {"IMAGES_URL": f"file://{tmp_path / name}"}) for name in ("before", "mounted"))
+    kept = Kept(conn, KeyRing.parse(OLD), before)
+    stored(kept, "FRONT", "BACK")
+    kept.vaults = Vaults(now)
+    monkeypatch.setattr("deploy.images.verify.YOUNG", timedelta(hours=-1))
+
+    assert found(kept, delete_orphans=True) == found(kept) == {"well": 2}
+
+
 def test_an_image_of_a_key_that_is_not_on_the_ring_is_not_well(kept: Kept) -> None:
     stored(kept, "FRONT")
     kept.keys = KeyRing.parse(KeyRing.generate("other"))

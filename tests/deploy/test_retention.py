@@ -7,14 +7,16 @@ from pathlib import Path
 from uuid import UUID, uuid4
 
 import pytest
-from click.testing import CliRunner
+from click import Group
+from click.testing import CliRunner, Result
 from psycopg import Connection
 
+from deploy.commands.holds import command as holds
 from deploy.commands.retention import command
 from deploy.erasure.subject import Subject
-from deploy.holds import place
-from deploy.retention.policy import FOR_EVER, PolicyError, Rule, read_policy
-from deploy.retention.relationship import end_relationship
+from deploy.holds import place, release
+from deploy.retention.policy import CLASSES, FOR_EVER, PolicyError, Rule, read_policy
+from deploy.retention.relationship import end_relationship, resume_relationship
 from deploy.retention.run import RetentionError, count_due, run
 from schemas.settings import Settings
 from workers.vault.vaults import Vaults
@@ -55,18 +57,18 @@ class World:
         }
         person = Person(key, moments, held=self.chance.random() < 0.2)
         with self.conn.transaction():
-            self._write(person, reference)
+            self.write(person, reference)
         about = Subject("default", *self.chance.choice([("workflow", key), ("user-reference", reference)]))
         if person.held:
             place(self.conn, about, reason="a case")
         if ended := moments["relationship-ended"]:
-            end_relationship(self.conn, about, ended_at=ended)
+            end_relationship(self.conn, about, ended_at=ended, reason="told by the bank")
         return person
 
     def _ago(self, days: int) -> datetime:
         return NOW - timedelta(days=self.chance.randrange(days)) - HALF_A_DAY
 
-    def _write(self, person: Person, reference: str) -> None:
+    def write(self, person: Person, reference: str) -> None:
         callback, report, event = uuid4(), uuid4(), uuid4()
         ids = {"raw": {callback, report}, "identities": {report}, "events": {event}}
         ids |= {"biometric_images": {uuid4(), uuid4()}, "document_images": {uuid4()}}
@@ -171,7 +173,12 @@ def test_exactly_what_is_due_is_deleted(conn: Connection, seed: int) -> None:
 
 def due(person: Person, rule: Rule) -> bool:
     """As the policy's words say it."""
-    moment = person.moments[rule.clock]
+    moment, moments = person.moments[rule.clock], person.moments
+    came = [each for name in ("received", "completed") if (each := moments[name])]
+    if rule.clock == "relationship-ended" and moment and moment.date() < min(came).date():
+        return False  # another relationship, before this one
+    if rule.name == "verdicts" and moment:
+        moment = max(moment, *(each for name in ("received", "decided") if (each := moments[name])))
     return not person.held and moment is not None and moment + timedelta(days=int(rule.keep.split()[0])) <= NOW
 
 
@@ -211,11 +218,102 @@ def test_what_waits_for_a_worker_or_a_subscriber_is_not_touched(conn: Connection
     )
     conn.execute("DELETE FROM pipeline.holds")
 
-    run(conn, [Rule("raw", "1 day", "received", 1.0), Rule("events", "1 day", "received", 1.0)], vaults=VAULTS)
+    rules = [Rule(name, "1 day", "received", 1.0) for name in ("raw", "events", "verdicts")]
+
+    run(conn, rules, vaults=VAULTS)
 
     [callback] = World(conn, 0).left("raw")
     assert callback in person.ids["raw"]
     assert World(conn, 0).left("events") == person.ids["events"]
+    conn.execute("UPDATE pipeline.callbacks SET state = 'done', finished_at = now()")
+    assert run(conn, rules[2:], vaults=VAULTS) == {"verdicts": 0}
+    conn.execute("UPDATE pipeline.deliveries SET state = 'delivered', finished_at = now()")
+    assert run(conn, rules[2:], vaults=VAULTS) == {"verdicts": 1}
+
+
+def test_who_has_come_back_is_not_deleted_by_the_end_of_before(conn: Connection) -> None:
+    world, reference = World(conn, 5), "a customer"
+    before, since = (
+        Person(str(uuid4()), dict.fromkeys(CLOCKS, NOW - timedelta(days=days)), held=False) for days in (400, 2)
+    )
+    for person in (before, since):
+        world.write(person, reference)
+    about = Subject("default", "user-reference", reference)
+    of_the_end = Rule("verdicts", "300 days", "relationship-ended", 1.0)
+
+    ended = end_relationship(conn, about, ended_at=NOW - timedelta(days=350), reason="the account was closed")
+    run(conn, [of_the_end], vaults=VAULTS)
+
+    assert ended == 1
+    assert keys_left(conn) == {since.key}
+    end_relationship(conn, about, ended_at=NOW, reason="the account was closed again")
+    assert count_due(conn, [Rule("verdicts", "0 days", "relationship-ended", 1.0)])[0].due == 1
+    resume_relationship(conn, about, reason="it was another account")
+    assert count_due(conn, [Rule("verdicts", "0 days", "relationship-ended", 1.0)])[0].due == 0
+    told = conn.execute("SELECT action, details - 'on' FROM pipeline.audit WHERE action LIKE 'rel%' ORDER BY number")
+    assert told.fetchall() == [
+        ("relationship.ended", {"kind": "user-reference", "workflows": 1}),
+        ("relationship.ended", {"kind": "user-reference", "workflows": 1}),
+        ("relationship.resumed", {"kind": "user-reference"}),
+    ]
+
+
+def test_what_was_told_of_a_subject_goes_with_its_last_workflow(conn: Connection) -> None:
+    world, reference = World(conn, 6), "a customer"
+    first, last = (
+        Person(str(uuid4()), dict.fromkeys(CLOCKS, NOW - timedelta(days=days)), held=False) for days in (9, 3)
+    )
+    for person in (first, last):
+        world.write(person, reference)
+    about = Subject("default", "user-reference", reference)
+    end_relationship(conn, about, ended_at=NOW, reason="the account was closed")
+    place(conn, about, reason="a case")
+    release(conn, about, reason="the case is closed")
+    words = b"SELECT subject FROM pipeline.relationship_ends UNION ALL SELECT subject FROM pipeline.holds"
+
+    run(conn, [Rule("verdicts", "5 days", "received", 1.0)], vaults=VAULTS)
+    between = conn.execute(words).fetchall()
+    run(conn, [Rule("verdicts", "1 day", "received", 1.0)], vaults=VAULTS)
+
+    assert between == [(reference,), (reference,)]
+    assert conn.execute(words).fetchall() == []
+
+
+def test_a_workflow_stays_as_long_as_the_last_that_came_of_it(conn: Connection) -> None:
+    """A revision in the fourth year is not deleted when it is a year old."""
+    person = Person(str(uuid4()), dict.fromkeys(CLOCKS, NOW - timedelta(days=100)), held=False)
+    World(conn, 7).write(person, "a customer")
+    conn.execute("UPDATE pipeline.reports SET fetched_at = now() - interval '20 days'")
+
+    for clock in CLOCKS[:3]:
+        assert run(conn, [Rule("verdicts", "60 days", clock, 1.0)], vaults=VAULTS) == {"verdicts": 0}
+    assert run(conn, [Rule("verdicts", "15 days", "received", 1.0)], vaults=VAULTS) == {"verdicts": 1}
+
+
+def keys_left(conn: Connection) -> set[str]:
+    return {row[0] for row in conn.execute("SELECT workflow_key FROM pipeline.workflows")}
+
+
+def test_the_commands_say_whom_it_concerns_and_warn_where_that_is_nobody(database_url: str, conn: Connection) -> None:
+    person = Person(str(uuid4()), dict.fromkeys(CLOCKS, NOW - timedelta(days=9)), held=False)
+    World(conn, 8).write(person, "a customer")
+
+    def say(group: Group, *arguments: str) -> Result:
+        why = ("--reason", "told by the bank")
+        return CliRunner().invoke(group, [*arguments, *why], env={"DATABASE_URL": database_url})
+
+    whom, nobody, on = ("--workflow", person.key), ("--workflow", person.key, "--tenant", "eu"), ("--on", "2026-01-31")
+    today = ("--on", f"{NOW:%Y-%m-%d}")
+    held, astray = say(holds, "place", *whom), say(holds, "place", *nobody)
+    ended, earlier = say(command, "relationship-ended", *whom, *today), say(command, "relationship-ended", *nobody, *on)
+    on_again, never = (say(command, "relationship-goes-on", *each) for each in (whom, whom))
+
+    assert [each.exit_code for each in (held, astray, ended, earlier, on_again, never)] == [0, 0, 0, 0, 0, 1]
+    assert "on hold: 1 workflows now" in held.output
+    assert "the clock of 1 workflows" in ended.output
+    for each in (astray, earlier):
+        assert "no such workflow is known in tenant eu" in each.output
+    assert "no end was told" in never.output
 
 
 def test_the_example_is_a_policy_and_the_command_follows_it(database_url: str, conn: Connection) -> None:
@@ -230,11 +328,28 @@ def test_the_example_is_a_policy_and_the_command_follows_it(database_url: str, c
     assert [rule.name for rule in read_policy(EXAMPLE)][-1] == "verdicts"
     assert (shown.exit_code, refused.exit_code, done.exit_code) == (0, 1, 0)
     assert "biometric_images" in shown.output
+    assert "a run would refuse: " in shown.output
     assert "biometric_images" in refused.output
     assert "biometric images" in done.output
     kept = {each for person in people if person.held or person.moments["decided"] is None
         for each in person.ids["biometric_images"]}  # fmt: skip
     assert kept <= World(conn, 0).left("biometric_images")
+
+
+def policy(raw: str, verdicts: str) -> str:
+    """All classes that verdicts take along."""
+    keeps = {**dict.fromkeys(CLASSES, "1 day"), "raw": raw, "verdicts": verdicts}
+    return "".join(f"[{name}]\nkeep = '{keep}'\nclock = 'received'\n" for name, keep in keeps.items())
+
+
+@pytest.mark.parametrize(
+    ("raw", "verdicts"), [("12 months", "1 year"), ("1 year", "12 months"), ("365 days", "1 year")]
+)
+def test_a_year_is_twelve_months(tmp_path: Path, raw: str, verdicts: str) -> None:
+    file = tmp_path / "retention.toml"
+    file.write_text(policy(raw, verdicts))
+
+    assert len(read_policy(file)) == len(CLASSES)
 
 
 @pytest.mark.parametrize(
@@ -249,6 +364,13 @@ def test_the_example_is_a_policy_and_the_command_follows_it(database_url: str, c
         ("[raw]\nkeep = '2 years'\nclock = 'received'\n[verdicts]\nkeep = '1 year'\nclock = 'received'", "kept longer"),
         (f"[raw]\nkeep = '{FOR_EVER}'\n[verdicts]\nkeep = '1 year'\nclock = 'received'", FOR_EVER),
         ("[raw", "is not TOML"),
+        ("[verdicts]\nkeep = '1 year'\nclock = 'received'", "of which the policy says nothing"),
+        (policy(raw="370 days", verdicts="12 months"), "kept longer"),
+        (policy(raw="13 months", verdicts="1 year"), "kept longer"),
+        ("[raw]\nkeep = '0 days'\nclock = 'received'", "keep is like"),
+        ("[raw]\nkeep = '٣ days'\nclock = 'received'", "keep is like"),
+        (f"[audit]\nkeep = '{FOR_EVER}'\nmost_share = 0.1", "before the first"),
+        ("", "says nothing of any class"),
     ],
 )
 def test_a_policy_with_a_slip_of_the_pen_is_refused(tmp_path: Path, text: str, says: str) -> None:

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import cast
 
 import psycopg
 import pytest
@@ -30,11 +31,13 @@ from deploy.simulator.run import Simulator
 from deploy.simulator.scenarios import Execution
 from receiver.arrival import Arrival
 from receiver.metrics import Metrics
+from receiver.spool.depth import measure
 from receiver.spool.drain import Drain
 from receiver.spool.line import write_line
 from receiver.spool.segment import DAMAGED_SUFFIX, Segment
 from receiver.spool.spool import Spool
 from schemas.settings import Settings
+from schemas.sql.queries import query
 from tests.line.byte_search import LEFT, everything, files, fingerprints, missing, rows, stream
 from tests.line.conftest import Hand
 from tests.line.test_steps import view
@@ -194,6 +197,13 @@ def test_damaged_spool_lines_are_searched_and_what_nobody_can_read_is_decided_or
     # Its checksum is damaged, its body is not.
     aside.write_bytes(b"0" * 8 + lines[0][8:] + lines[1] + lines[2] + unread)
 
+    # A receiver in a container, dead by now, that had the same folder.
+    hand.conn.execute(
+        "INSERT INTO pipeline.pulses (process, role, spooled_rows, damaged_files, spool_folder, beat_at) "
+        "VALUES ('receiver/0123456789ab/7', 'receiver', 0, 1, %s, now() - interval '1 hour')",
+        [measure(tmp_path).name],
+    )
+
     with pytest.raises(SubjectError, match="1 damaged spool lines cannot be opened"):
         erase_now(hand, "workflow", person.key, aside=Aside(tmp_path))
     assert len(aside.read_bytes().splitlines()) == 4
@@ -202,12 +212,14 @@ def test_damaged_spool_lines_are_searched_and_what_nobody_can_read_is_decided_or
     deleted = erase_now(hand, "workflow", second.key, aside=Aside(tmp_path, "delete"))
 
     assert aside.read_bytes() == lines[2]
-    assert [path.name for path in tmp_path.iterdir()] == [aside.name]
+    assert [path.name for path in tmp_path.glob(f"*{DAMAGED_SUFFIX}")] == [aside.name]
     assert (left.rows["spool_lines"], left.rows["unread_spool_lines"], left.unsearched) == (1, 0, 1)
     assert (deleted.rows["spool_lines"], deleted.rows["unread_spool_lines"], deleted.unsearched) == (1, 1, 0)
     assert sorted(row["unsearched"] for row in view(hand.conn, "erasures")) == [0, 1]
     assert erase_now(hand, "workflow", other.key, aside=Aside(tmp_path)).rows["spool_lines"] == 1
-    assert list(tmp_path.iterdir()) == []
+    assert not aside.exists()
+    with pytest.raises(SubjectError, match="1 files of damaged spool lines are not in SPOOL_DIR here"):
+        erase_now(hand, "workflow", arrived(hand, simulator).key)
 
 
 async def drained(database_url: str, folder: Path) -> None:
@@ -259,15 +271,66 @@ def test_a_held_person_is_not_erased_until_the_hold_ends(hand: Hand, simulator: 
     assert person.user_reference not in str(rows(hand.conn, "SELECT * FROM compliance.audit_trail"))
 
 
-def test_a_reason_that_names_the_person_is_refused(hand: Hand, simulator: Simulator) -> None:
+def test_a_hold_waits_for_deletions_and_nobody_else_can_stop_either(
+    hand: Hand, simulator: Simulator, login: Callable[[str], str], database_url: str
+) -> None:
+    [transaction] = simulator.create_legacy("netverify", 1)
+    held, name = Subject("default", "workflow", transaction.key), "hashtextextended(encode(sha256(%s), 'hex'), 0)"
+    hand.conn.execute("SET lock_timeout = '2s'")
+
+    with psycopg.connect(login("compliance_analyst"), autocommit=True) as analyst:
+        analyst.execute("SELECT pg_advisory_lock(hashtextextended('holds', 0))")
+        # The older generations have no account.
+        rows(analyst, f"SELECT pg_advisory_lock({name})", b"account/default/")
+        for table in ("pipeline.holds", "compliance.holds"):
+            with pytest.raises(psycopg.errors.InsufficientPrivilege), analyst.transaction():
+                analyst.execute(f"LOCK TABLE {table} IN ROW EXCLUSIVE MODE".encode())
+        hand.receive(transaction.callback(transaction.status, NOW))
+        hand.run_until_idle()
+        holds.place(hand.conn, held, reason="case 17")
+        holds.release(hand.conn, held, reason="case 17 is closed")
+        with psycopg.connect(database_url, autocommit=True) as eraser, eraser.transaction():
+            hand.conn.execute("SET lock_timeout = '50ms'")
+            eraser.execute(query("erasures", "keep_holds_still"))
+            with pytest.raises(psycopg.errors.LockNotAvailable):
+                holds.place(hand.conn, held, reason="case 18")
+            erase_now(hand, "workflow", transaction.key)
+
+    assert view(hand.conn, "workflows") == view(hand.conn, "holds") == []
+
+
+def test_a_reason_that_names_the_person_is_refused(
+    hand: Hand, simulator: Simulator, login: Callable[[str], str]
+) -> None:
+    """Of the operator's own role, which may read no name to compare with."""
     person = planted(simulator)
     hand.receive(person.callback(person.status, NOW))
     hand.run_until_idle()
+    [(born,)] = rows(hand.conn, "SELECT date_of_birth::date FROM pipeline.identities")
+    telling = (
+        f"request of {FIRST.lower()}!",
+        f'{LAST}, "{FIRST}"',
+        f"passport {NUMBER.replace('-', ' ')}.",
+        f"born {born:%d.%m.%Y}",
+        f"born {born.month}/{born.day}/{born.year}",
+        f"request of {person.user_reference}",
+    )
+    harmless = f"{FIRST[:-1]} {born.year} request 4711"
 
-    for reason in (f"request of {FIRST.lower()}!", person.user_reference, " "):
-        with pytest.raises(SubjectError, match=r"names the person|say why"):
-            erase(hand.conn, Subject("default", "workflow", person.key), reason=reason,
-                  keys=hand.tools.settings.keys, outlet=hand.tools.outlet, vaults=hand.tools.vaults)  # fmt: skip
+    with psycopg.connect(login("jumio_admin"), autocommit=True) as operator:
+        for kind, name in (("workflow", person.key), ("user-reference", person.user_reference)):
+            about = Subject("default", cast("Kind", kind), name)
+            for reason in (*telling, " "):
+                with pytest.raises(SubjectError, match=r"names the person|say why"):
+                    holds.place(operator, about, reason=reason)
+        asked = "SELECT pipeline.ask_export('default', 'kyx', %s, %s)"
+        for reason in telling:
+            with pytest.raises(SubjectError, match="names the person"):
+                erase_now(Hand(operator, hand.tools), "workflow", person.key, reason=reason)
+            with pytest.raises(psycopg.errors.InvalidParameterValue, match="names the person"):
+                rows(operator, asked, person.key, reason)
+        assert rows(operator, asked, person.key, harmless)
+        assert erase_now(Hand(operator, hand.tools), "workflow", person.key, reason=harmless)
 
 
 def test_who_is_not_known_or_erased_already_is_said_so(hand: Hand, simulator: Simulator) -> None:
@@ -330,10 +393,39 @@ def test_the_command_says_what_it_did_and_what_is_to_come(
         "NOT complete: 1 damaged",
     ):
         assert says in erased.output
+    assert "once they are drained, erase it again" not in erased.output
     assert "erased already" in again.output
     assert view(hand.conn, "erasures")[0]["unsearched"] == 1
     assert run("--reason", "whom?").exit_code == 2
     assert "scrubbed; the event stream was written anew" in run("--scrub").output
+
+
+def test_what_jumio_refuses_to_delete_is_no_success(
+    hand: Hand, simulator: Simulator, settings: Settings, ring: str, database_url: str
+) -> None:
+    person = arrived(hand, simulator)
+    hand.conn.execute(
+        "INSERT INTO pipeline.pulses (process, role, spooled_rows) VALUES ('r/elsewhere/7', 'receiver', 3)"
+    )
+    environment = {"DATABASE_URL": database_url, "ENCRYPTION_KEYS": ring, "EVENT_STREAM": ""}
+    environment["BROKER_URL"] = settings.broker_url.get_secret_value()
+
+    def refuse(conn: Connection) -> None:
+        wait_for(conn, "SELECT FROM pipeline.deletions")
+        refused = "UPDATE pipeline.deletions SET state = 'parked', finished_at = now(), last_error = %s"
+        conn.execute(refused.encode(), ["jumio_refused: 403"])
+
+    worker = under_way(refuse, database_url)
+    arguments = ["--user-reference", person.user_reference, "--reason", "request 17", "--scrub"]
+    erased = CliRunner().invoke(command, arguments, env=environment)
+    worker.join()
+
+    assert erased.exit_code == 1
+    assert "NOT deleted at Jumio: 1, jumio_refused" in erased.output
+    assert "requeue --parked --reason jumio_refused" in erased.output
+    assert "once they are drained, erase it again" in erased.output
+    # What can be done is done all the same.
+    assert "scrubbed; " in erased.output
 
 
 def test_a_fetch_that_is_under_way_brings_nothing_back(hand: Hand, simulator: Simulator, database_url: str) -> None:
@@ -354,6 +446,27 @@ def test_a_fetch_that_is_under_way_brings_nothing_back(hand: Hand, simulator: Si
 
     assert view(hand.conn, "workflows") == view(hand.conn, "callbacks") == view(hand.conn, "verdicts") == []
     assert rows(hand.conn, "SELECT FROM pipeline.identities") == []
+
+
+def test_an_erasure_that_a_deadlock_ended_is_done_all_the_same(
+    hand: Hand, simulator: Simulator, database_url: str
+) -> None:
+    """Whoever seals callbacks anew locks some in an order of his own."""
+    person = arrived(hand, simulator)
+
+    def run(conn: Connection) -> None:
+        conn.execute("SET deadlock_timeout = '200ms'")
+        erase_now(Hand(conn, hand.tools), "workflow", person.key)
+
+    with psycopg.connect(database_url) as other:
+        other.execute("SELECT FROM pipeline.callbacks FOR UPDATE")
+        eraser = under_way(run, database_url)
+        wait_for(hand.conn, "SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock'")
+        other.execute("SELECT FROM pipeline.images FOR UPDATE")
+        other.rollback()
+        eraser.join()
+
+    assert view(hand.conn, "workflows") == view(hand.conn, "callbacks") == []
 
 
 def test_images_under_way_bring_nothing_back(hand: Hand, simulator: Simulator, database_url: str) -> None:
@@ -477,10 +590,10 @@ def arrived(hand: Hand, simulator: Simulator) -> Execution:
     return execution
 
 
-def erase_now(hand: Hand, kind: Kind, subject: str, *, aside: Aside = NOT_SET) -> Erased:
+def erase_now(hand: Hand, kind: Kind, subject: str, *, aside: Aside = NOT_SET, reason: str = "asked for it") -> Erased:
     keys, outlet, vaults = hand.tools.settings.keys, hand.tools.outlet, hand.tools.vaults
     about = Subject("default", kind, subject)
-    return erase(hand.conn, about, reason="asked for it", keys=keys, outlet=outlet, vaults=vaults, aside=aside)
+    return erase(hand.conn, about, reason=reason, keys=keys, outlet=outlet, vaults=vaults, aside=aside)
 
 
 def under_way(step: Callable[[Connection], None], database_url: str) -> threading.Thread:

@@ -138,6 +138,8 @@ def test_whoever_heard_of_it_hears_that_it_is_erased_and_enriched_bodies_go(hand
     hand.run_until_idle()
     enriched = "SELECT FROM pipeline.deliveries WHERE sealed_body IS NOT NULL"
     assert rows(hand.conn, enriched)
+    # An exchange that the shell of this operator knows nothing of.
+    hand.conn.execute("UPDATE pipeline.deliveries SET destination = 'exchange' WHERE destination = 'stream'")
 
     erase(
         hand.conn,
@@ -149,7 +151,7 @@ def test_whoever_heard_of_it_hears_that_it_is_erased_and_enriched_bodies_go(hand
     )
 
     assert rows(hand.conn, enriched) == []
-    assert paths_of(hand.conn) == ["identity", "passed", "stream"]
+    assert paths_of(hand.conn) == ["exchange", "identity", "passed", "stream"]
 
 
 def subscribe(hand: Hand, path: str, **options: list[str]) -> None:

@@ -1,5 +1,6 @@
 """An evidence bundle: complete, as it was received, signed, audited, and verified by tools that are not ours."""
 
+import errno
 import hashlib
 import json
 import re
@@ -147,6 +148,29 @@ def test_without_an_audit_row_there_is_no_file(
 
     assert failed.exit_code == 1
     assert [path.name for path in tmp_path.iterdir()] == ["export.key"]
+
+
+def test_it_is_named_where_there_are_no_links_and_a_name_that_is_refused_leaves_no_row(
+    hand: Hand, person: Execution, environment: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on a stick: no file system of the kind is at hand in a test."""
+    raced, to = tmp_path / "raced.zip", tmp_path / "file.zip"
+
+    def refuse(_path: Path, wanted: Path) -> None:
+        if wanted == raced:
+            raced.write_text("somebody else's")
+            raise FileExistsError(errno.EEXIST, "File exists")
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr("os.link", refuse)
+    codes = [export(environment, "--workflow", person.key, "--to", str(each)).exit_code for each in (raced, to)]
+
+    steps = hand.conn.execute("SELECT details ->> 'step' FROM compliance.audit_trail ORDER BY number").fetchall()
+    assert (codes, [step for (step,) in steps]) == ([1, 0], ["asked", "asked", "written"])
+    assert raced.read_text() == "somebody else's"
+    assert zipfile.is_zipfile(to)
+    assert stat.S_IMODE(to.stat().st_mode) == 0o600
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["export.key", "file.zip", "raced.zip"]
 
 
 @needs_tools

@@ -220,16 +220,27 @@ def test_a_value_that_changed_meanwhile_is_never_written_over(line: Line, monkey
     ids=["callbacks", "images"],
 )
 def test_killed_in_the_middle_and_run_again_it_ends_right(line: Line, reached: str) -> None:
+    """While callbacks arrive, of receivers that have the new key first and of some that are yet to be restarted."""
     before = line.clear(BEFORE)
     multiply(line, 200)
+    chance, bodies = random.Random(7432), dict[str, bytes]()
+
+    def arrive(*rings: KeyRing) -> None:
+        body = b'{"arrived": %d}' % len(bodies)
+        bodies[f"callbacks.body/{line.hand.receive(body, keys=chance.choice(rings))}"] = body
 
     killed = start(line, "rotate")
     while line.conn.execute(reached.encode()).fetchone() != (True,):
-        time.sleep(0.002)
+        arrive(BEFORE, BOTH)
+        time.sleep(0.005)
     killed.send_signal(signal.SIGKILL)
     killed.communicate()
     halfway = read_keys_status(line.conn, BOTH).sealed.keys()
+    arrive(BEFORE)
     rotated = start(line, "rotate")
+    while rotated.poll() is None:
+        arrive(BOTH)
+        time.sleep(0.02)
     out, err = rotated.communicate(timeout=60)
 
     assert killed.returncode == -signal.SIGKILL
@@ -238,7 +249,7 @@ def test_killed_in_the_middle_and_run_again_it_ends_right(line: Line, reached: s
     assert out.endswith("sealed anew under new\n")
     assert read_keys_status(line.conn, BOTH).sealed.keys() == {"new"}
     after = line.clear(AFTER)
-    assert {place: after[place] for place in before} == before
+    assert {place: after[place] for place in (*before, *bodies)} == before | bodies
     for image_id, *_ in line.images():
         read_image(line.conn, image_id, vaults=line.vaults, keys=AFTER)
 

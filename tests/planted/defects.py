@@ -44,6 +44,7 @@ _CATALOGUE = "tests/receiver/catalogue/test_catalogue.py::test_it_is_answered_an
 _EGRESS = "tests/workers/test_egress.py"
 _BREAKER = "tests/workers/test_subscriber_breaker.py"
 _ERASE, _SEALED = "tests/line/test_erase.py", "tests/line/test_sealed.py"
+_REFERENCE = "tests/line/test_erase_reference.py"
 _RETENTION, _FEED = "tests/deploy/test_retention.py", "tests/feed/test_feed_cursor.py"
 
 DEFECTS = (
@@ -313,8 +314,8 @@ WHERE id = %(id)s AND state = '{waiting}' AND %(attempt)s > 0""",
     defect(
         "leaves an erased person on the stream",
         "deploy/erasure/erase.py",
-        "stream=EventStream.name in outlet.destinations",
-        "stream=False",
+        'if each["recorded"] and EventStream.name in each["heard_at"]:',
+        "if not each:",
         f"{_ERASE}::test_nothing_of_an_erased_person_is_found_and_nobody_else_misses_anything",
     ),
     defect(
@@ -326,6 +327,27 @@ WHERE id = %(id)s AND state = '{waiting}' AND %(attempt)s > 0""",
         f"{_ERASE}::test_the_command_says_what_it_did_and_what_is_to_come",
     ),
     defect(
+        "takes a part of somebody's reference for the reference",
+        "deploy/erasure/unsettled.py",
+        "self.reference in references(body)",
+        "self.reference.encode() in body",
+        f"{_REFERENCE}::test_what_waits_of_a_reference_goes_with_it_and_does_not_bring_it_back",
+    ),
+    defect(
+        "erases whomever a stranger names",
+        "deploy/erasure/unsettled.py",
+        'if row["believed"] and (callback := _read(body)):',
+        "if callback := _read(body):",
+        f"{_REFERENCE}::test_a_reference_that_is_only_in_what_nobody_believes_is_erased_too",
+    ),
+    defect(
+        "calls what another path names an orphan",
+        "schemas/sql/images.sql",
+        "WHERE id = ANY(%(ids)s) AND blob_key = ANY(%(keys)s)",
+        "WHERE store = %(store)s AND blob_key = ANY(%(keys)s)",
+        "tests/deploy/test_images.py::test_a_folder_that_is_known_by_two_paths_has_no_orphans",
+    ),
+    defect(
         "lets retention delete what is on hold",
         "schemas/sql/retention.sql",
         "WHERE class = %(class)s AND NOT held\n    AND CASE",
@@ -335,8 +357,8 @@ WHERE id = %(id)s AND state = '{waiting}' AND %(attempt)s > 0""",
     defect(
         "holds only the first class to the share that may go",
         "deploy/retention/run.py",
-        "_refuse_too_much(count_due(conn, rules), most_share)",
-        "_refuse_too_much(count_due(conn, rules[:1]), most_share)",
+        "too_much(count_due(conn, rules), most_share)",
+        "too_much(count_due(conn, rules[:1]), most_share)",
         f"{_RETENTION}::test_a_clock_that_jumps_deletes_nothing",
     ),
     Defect(
