@@ -2105,7 +2105,7 @@ REVOKE ALL ON FUNCTION pipeline.note_settings, pipeline.ask_export, pipeline.exp
 GRANT EXECUTE ON FUNCTION pipeline.note_settings TO jumio_receiver, jumio_worker, jumio_admin;
 GRANT EXECUTE ON FUNCTION pipeline.ask_export, pipeline.exported_identities, pipeline.names_person TO jumio_admin;
 REVOKE ALL ON FUNCTION pipeline.under_way, pipeline.cluster FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION pipeline.under_way TO jumio_relay, jumio_worker;
+GRANT EXECUTE ON FUNCTION pipeline.under_way TO jumio_relay;
 GRANT SELECT, UPDATE (work) ON pipeline.turns TO jumio_relay;
 GRANT EXECUTE ON FUNCTION pipeline.cluster TO jumio_feed;
 GRANT UPDATE (cluster) ON pipeline.feed TO jumio_feed;

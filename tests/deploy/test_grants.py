@@ -145,7 +145,7 @@ GRANTS: dict[str, dict[str, str]] = {
     "pipeline.tombstone()": {"jumio_admin": "X"},
     "pipeline.tombstones": {"jumio_admin": "a r"},
     "pipeline.turns": {"jumio_relay": "r w(work)"},
-    "pipeline.under_way()": {"jumio_relay": "X", "jumio_worker": "X"},
+    "pipeline.under_way()": {"jumio_relay": "X"},
     "pipeline.verdicts": {"jumio_worker": "a r", "jumio_admin": "r d"},
     "pipeline.wants()": {"jumio_worker": "X", "jumio_admin": "X"},
     "pipeline.workflows": {"jumio_worker": "a r w", "jumio_admin": "r w(last_sequence) d"},

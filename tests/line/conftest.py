@@ -67,6 +67,8 @@ class Hand:
 
     conn: Connection
     tools: Tools
+    # The relay's, where roles matter.
+    relay: Connection | None = None
 
     def receive(self, body: bytes, *, keys: KeyRing | None = None) -> UUID:
         """Keep a callback as the receiver does; one with another ring than ours, if it is said."""
@@ -111,7 +113,8 @@ class Hand:
 
     def due(self, table: WorkTable) -> list[UUID]:
         """What the relay would lease now."""
-        return [row[0] for row in self.conn.execute(work_query(table, "lease"), {"lease": 0, "batch": 1000})]
+        relay = self.relay or self.conn
+        return [row[0] for row in relay.execute(work_query(table, "lease"), {"lease": 0, "batch": 1000})]
 
     def run_until_idle(self, shuffle: Callable[[list[tuple[WorkTable, UUID]]], None] = lambda _: None) -> None:
         """Every due row, in any order, until nothing is due."""

@@ -542,9 +542,12 @@ def test_operator_and_worker_need_no_more_than_their_roles(
         )
         erase_now(Hand(operator, hand.tools), "account", person.account_id)
         left = scrub(operator)
-    with psycopg.connect(login("jumio_worker"), autocommit=True) as worker:
+    with (
+        psycopg.connect(login("jumio_relay"), autocommit=True) as relay,
+        psycopg.connect(login("jumio_worker"), autocommit=True) as worker,
+    ):
         hand.receive(person.callback("ACQUIRED", NOW))
-        Hand(worker, hand.tools).run_until_idle()
+        Hand(worker, hand.tools, relay).run_until_idle()
 
     assert [line for line in absent if "FACEMAP" not in line] == []
     assert "only their owner may rewrite them" in left[0]

@@ -52,7 +52,7 @@ $$;
 ALTER TABLE pipeline.feed ADD COLUMN cluster text;
 
 REVOKE ALL ON FUNCTION pipeline.under_way, pipeline.cluster FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION pipeline.under_way TO jumio_relay, jumio_worker;
+GRANT EXECUTE ON FUNCTION pipeline.under_way TO jumio_relay;
 GRANT SELECT, UPDATE (work) ON pipeline.turns TO jumio_relay;
 GRANT EXECUTE ON FUNCTION pipeline.cluster TO jumio_feed;
 GRANT UPDATE (cluster) ON pipeline.feed TO jumio_feed;
