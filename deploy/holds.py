@@ -13,6 +13,7 @@ def place(conn: Connection, subject: Subject, *, reason: str) -> int:
     reason = require_reason(conn, subject, reason)
     hold_id = uuid7()
     with conn.transaction():
+        store.rows(conn, "erasures", "wait_a_minute")
         store.change(conn, "holds", "lock_holds")
         if not store.change(conn, "holds", "place_hold", {**subject.values(), "id": hold_id, "reason": reason}):
             raise SubjectError("there is such a hold already; see: jumio-pipeline holds list")

@@ -63,7 +63,7 @@ _ASKED = (
         LOOKUP_MS,
     ),
     ("compliance_investigator", ("reveal_identity", "find_by_number", "find_by_name", "find_by_birth"), LOOKUP_MS),
-    ("compliance_analyst", ("workflows_of_a_day",), QUESTION_MS),
+    ("compliance_analyst", ("workflows_of_a_day", "latest_workflows"), QUESTION_MS),
     ("compliance_investigator", ("find_close", "find_close_by_name"), QUESTION_MS),
 )
 LOOKUPS = tuple(name for _, names, _ in _ASKED for name in names)

@@ -12,7 +12,7 @@ from kombu import Message
 from schemas.settings import Settings
 
 # All that one row asks of Jumio (a token, status, details, steps) is answered in so many seconds or asked again later.
-ASKING_SECONDS = 35.0
+ASKING_SECONDS = 32.0
 # Besides: whoever finds a token being renewed may wait 10 s more before it asks, and the database has its share.
 SOFT_TIME_LIMIT = 50.0
 TIME_LIMIT = 60.0

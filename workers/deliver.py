@@ -91,16 +91,16 @@ def deliver(
     delivery = _get(conn, delivery_id, attempt, seconds=destinations.webhooks.seconds + _MARGIN_SECONDS)
     if delivery is None:
         return None
+    if delivery.subscriber is not None and delivery.subscriber.removed:
+        _settle(conn, delivery, "cancelled", error=REMOVED)
+        return None
     _refuse_out_of_turn(delivery)
     if delivery.subscriber is None:
         destinations.others[delivery.destination].put(delivery.event)
         _settle(conn, delivery, "delivered")
-    elif delivery.subscriber.removed:
-        _settle(conn, delivery, "cancelled", error=REMOVED)
-    else:
-        answer = _post(conn, delivery, delivery.subscriber, destinations=destinations, deadline=deadline)
-        return _heed(conn, delivery, delivery.subscriber, answer, claim=claim)
-    return None
+        return None
+    answer = _post(conn, delivery, delivery.subscriber, destinations=destinations, deadline=deadline)
+    return _heed(conn, delivery, delivery.subscriber, answer, claim=claim)
 
 
 def end_subscription(conn: Connection, subscription_id: UUID, *, error: str) -> int | None:

@@ -125,7 +125,11 @@ def _name(path: Path, to: Path) -> None:
         raise
     except OSError:
         os.close(os.open(to, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
-        path.replace(to)
+        try:
+            path.replace(to)
+        except OSError:
+            to.unlink(missing_ok=True)
+            raise
 
 
 def _write(

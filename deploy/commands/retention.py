@@ -13,7 +13,7 @@ from deploy.erasure.blobs import BlobsLeftError
 from deploy.erasure.subject import SubjectError
 from deploy.retention.policy import PolicyError, read_policy
 from deploy.retention.relationship import end_relationship, resume_relationship
-from deploy.retention.run import Due, RetentionError, count_due, run, too_much
+from deploy.retention.run import Due, RetentionError, count_due, count_waiting, run, too_much
 from workers.vault.vaults import Vaults
 
 
@@ -44,8 +44,10 @@ def run_command(*, dry_run: bool, policy: Path | None, most_share: float | None)
                 Console().print(_render(found))
                 if problem := too_much(found, most_share):
                     click.echo(f"a run would refuse: {problem}")
+                _tell_waiting(count_waiting(conn))
                 return
             deleted = run(conn, rules, vaults=Vaults(settings), most_share=most_share)
+            _tell_waiting(count_waiting(conn))
         except (PolicyError, RetentionError, BlobsLeftError) as error:
             raise Failed(str(error)) from None
     click.echo(", ".join(f"{rows} {name.replace('_', ' ')}" for name, rows in deleted.items()) + " deleted")
@@ -92,6 +94,13 @@ def relationship_goes_on_command(
         except SubjectError as error:
             raise Failed(str(error)) from None
     click.echo("noted: the clock stands still")
+
+
+def _tell_waiting(workflows: int) -> None:
+    if workflows:
+        click.echo(
+            f"{workflows} workflows are left whole while something of them waits: jumio-pipeline status says what"
+        )
 
 
 def _render(found: list[Due]) -> Table:

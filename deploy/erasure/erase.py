@@ -80,6 +80,7 @@ def erase(
 
 def _erase(conn: Connection, subject: Subject, reason: str, means: _Means) -> Erased:
     with conn.transaction():
+        store.rows(conn, "erasures", "wait_a_minute")
         store.change(conn, "erasures", "keep_holds_still")
         found = _find_and_lock(conn, subject, means.keys)
         _refuse_held(conn, subject, found)

@@ -7,6 +7,7 @@ from psycopg import Connection
 from psycopg.rows import dict_row
 
 from deploy.erasure.bodies import mentions
+from deploy.erasure.subject import SubjectError
 from schemas.callbacks.callback import Callback, UnreadableCallbackError
 from schemas.callbacks.recognise import read_callback
 from schemas.callbacks.reference import references
@@ -48,12 +49,23 @@ def find_claims(conn: Connection, tenant: str, reference: str, keys: KeyRing) ->
 
 
 def delete_unsettled(conn: Connection, tenant: str, theirs: Theirs, keys: KeyRing) -> int:
-    """How many were the person's."""
+    """How many were the person's. Raises SubjectError where one is on hold, by a workflow that is not the person's."""
     deleted = 0
     for row, body in _unsettled(conn, tenant, keys, described=theirs.reference is not None):
         if theirs.has(body) if row["unread"] else theirs.names(body):
+            _refuse_held(conn, tenant, row)
             deleted += store.change(conn, "erasures", "delete_callback", {"id": row["id"]})
     return deleted
+
+
+def _refuse_held(conn: Connection, tenant: str, row: store.Row) -> None:
+    about = {"workflow_key": row["workflow_key"], "account_id": row["account_id"], "user_reference": None}
+    [answer] = store.rows(conn, "erasures", "is_held", {"tenant": tenant, **about})
+    if answer["held"]:
+        raise SubjectError(
+            f"a callback of workflow {row['workflow_key']}, which is on legal hold, names it, so nothing was erased; "
+            "see: jumio-pipeline holds list"
+        )
 
 
 def _unsettled(conn: Connection, tenant: str, keys: KeyRing, *, described: bool) -> Iterator[tuple[store.Row, bytes]]:

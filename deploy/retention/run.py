@@ -56,6 +56,12 @@ def count_due(conn: Connection, rules: Sequence[Rule]) -> list[Due]:
     return found
 
 
+def count_waiting(conn: Connection) -> int:
+    """Workflows that the class `verdicts` leaves alone, due or not, while something of them waits."""
+    [row] = store.rows(conn, "retention", "count_waiting")
+    return int(row["workflows"])
+
+
 def run(conn: Connection, rules: Sequence[Rule], *, vaults: Vaults, most_share: float | None = None) -> dict[str, int]:
     """Delete what is due, class by class: how many rows of each. Raises RetentionError before the first deletion.
 
@@ -63,7 +69,9 @@ def run(conn: Connection, rules: Sequence[Rule], *, vaults: Vaults, most_share: 
     """
     [answer] = store.rows(conn, "retention", "run_alone")
     if not answer["alone"]:
-        raise RetentionError("another run is under way; wait for it")
+        raise RetentionError(
+            "another run is under way; wait for it (who: pg_stat_activity, by the advisory lock in pg_locks)"
+        )
     try:
         if problem := too_much(count_due(conn, rules), most_share):
             raise RetentionError(problem)
@@ -100,6 +108,7 @@ def _batches(conn: Connection, rule: Rule, urls: Sequence[str], vaults: Vaults) 
 def _batch(conn: Connection, rule: Rule, urls: Sequence[str]) -> tuple[int, Blobs]:
     blobs = Blobs(urls=set(urls))
     with conn.transaction():
+        store.rows(conn, "erasures", "wait_a_minute")
         store.change(conn, "erasures", "keep_holds_still")
         rows = store.rows(conn, "retention", "take_due", {**_asked(rule), "batch": _BATCH})
         if not rows:

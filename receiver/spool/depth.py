@@ -51,7 +51,7 @@ def measure(folder: Path, *, known: Depth | None = None) -> Depth:
         since=min(begun, default=None),
         damaged_files=damaged + unread,
         free_bytes=shutil.disk_usage(folder).free if folder.exists() else 0.0,
-        name=name_folder(folder) if damaged else read_name(folder),
+        name=name_folder(folder) if damaged or unread else read_name(folder),
         counted=counted,
     )
 

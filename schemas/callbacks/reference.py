@@ -10,9 +10,10 @@ from schemas.callbacks.lenient import tidy
 from schemas.callbacks.recognise import read_callback
 
 _NAMES = ("userreference", "customerid")
-_TEXT = r'"(?:[^"\\]|\\.)*"'
+# Possessive, and to the end where there is none: or every quote of a hostile body has all that follows read again.
+_TEXT = r'"(?:[^"\\]|\\.)*+(?:"|\\?\Z)'
 # A member with its whole value, a text or a number; or any other text, in which there may be JSON.
-_TOKEN = re.compile(rf'"(?:userReference|customerId)"\s*:\s*({_TEXT}|[0-9]+)|({_TEXT})', re.IGNORECASE)
+_TOKEN = re.compile(rf'"(?:userReference|customerId)"\s*:\s*({_TEXT}|[0-9]+)|({_TEXT})', re.IGNORECASE | re.DOTALL)
 
 
 def references(body: bytes) -> frozenset[str]:

@@ -84,31 +84,37 @@ WITH known AS (
         FROM pipeline.source_addresses WHERE name = host
     ) seen ON true
 ), judged AS (
-    SELECT kept.id, kept.state, known.name, CASE kept.state WHEN 'unverified' THEN kept.last_error END AS last_error,
-        known.name IS NOT NULL OR kept.client_address <<= ANY(%(extra)s::inet[])
-            OR (kept.state = 'unverified' AND %(observe)s) AS admitted,
-        kept.received_at < now() - interval '1 day' OR CASE family(kept.client_address)
-            WHEN 4 THEN kept.received_at < heard.by_four ELSE kept.received_at < heard.by_any - interval '1 hour'
-        END AS heard_out
+    SELECT kept.id, known.name, word.admitted,
+        CASE kept.state WHEN 'unverified' THEN kept.last_error ELSE kept.source_evidence ->> 'kept_as' END AS kept_as
     FROM pipeline.callbacks kept
     CROSS JOIN heard
     LEFT JOIN known ON known.address = kept.client_address
+    CROSS JOIN LATERAL (
+        SELECT known.name IS NOT NULL OR kept.client_address <<= ANY(%(extra)s::inet[])
+                OR (kept.state = 'unverified' AND %(observe)s) AS admitted,
+            kept.received_at < now() - interval '1 day' OR CASE family(kept.client_address)
+                WHEN 4 THEN kept.received_at < heard.by_four ELSE kept.received_at < heard.by_any - interval '1 hour'
+            END AS heard_out
+    ) word
     WHERE EXISTS (SELECT FROM known) AND (
-        kept.state = 'unverified'
-        OR (%(again)s AND kept.state = 'refused' AND kept.source_evidence @> '{"rule": "unverified"}')
+        kept.state = 'unverified' AND (word.admitted OR word.heard_out)
+        OR %(again)s AND kept.state = 'refused' AND kept.source_evidence @> '{"rule": "unverified"}' AND word.admitted
     )
+    -- Only what is judged now: others may wait for a day, and are looked at every other second.
     FOR UPDATE OF kept SKIP LOCKED
 )
 UPDATE pipeline.callbacks
-SET state = CASE WHEN NOT judged.admitted THEN 'refused' WHEN judged.last_error IS NULL THEN 'stored' ELSE 'parked' END,
-    finished_at = CASE WHEN judged.admitted AND judged.last_error IS NULL THEN NULL ELSE now() END,
+SET state = CASE WHEN NOT judged.admitted THEN 'refused' WHEN judged.kept_as IS NULL THEN 'stored' ELSE 'parked' END,
+    finished_at = CASE WHEN judged.admitted AND judged.kept_as IS NULL THEN NULL ELSE now() END,
     next_attempt_at = now(),
     last_error = CASE
-        WHEN judged.admitted THEN judged.last_error ELSE 'source: not an address of Jumio''s, by DNS answers since'
+        WHEN judged.admitted THEN judged.kept_as ELSE 'source: not an address of Jumio''s, by DNS answers since'
     END,
-    source_evidence = callbacks.source_evidence || jsonb_build_object('judged_at', now(), 'name', judged.name)
+    source_evidence = callbacks.source_evidence || jsonb_strip_nulls(
+        jsonb_build_object('judged_at', now(), 'name', judged.name, 'kept_as', judged.kept_as)
+    )
 FROM judged
-WHERE callbacks.id = judged.id AND (judged.admitted OR (judged.state = 'unverified' AND judged.heard_out))
+WHERE callbacks.id = judged.id
 RETURNING callbacks.id, judged.admitted;
 
 -- name: drop_old_refused

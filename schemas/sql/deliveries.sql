@@ -3,18 +3,29 @@
 -- one that is slow or dead holds up itself. Six at once leave two of the eight that one worker process sends; one that
 -- failed last is tried with one at a time, and not before its breaker lets a probe through. One relay at a time: two that
 -- count before either has taken would take twice as much.
-WITH turn AS MATERIALIZED (
-    SELECT work FROM pipeline.turns WHERE work = 'deliveries' FOR NO KEY UPDATE SKIP LOCKED
-), targets AS (
+WITH targets AS MATERIALIZED (
     SELECT subscription.id::text AS target, CASE WHEN subscription.failures = 0 THEN 6 ELSE 1 END AS most
     FROM pipeline.subscriptions subscription
     WHERE NOT {held}
     UNION ALL
     VALUES ('stream', 6), ('exchange', 6)
+), waiting AS MATERIALIZED (
+    -- To take the turn is to write and to flush: only where something is due.
+    SELECT targets.target, targets.most
+    FROM targets
+    CROSS JOIN LATERAL (
+        SELECT FROM pipeline.deliveries work
+        WHERE work.target = targets.target AND work.state = 'pending' AND work.next_attempt_at <= now() AND {free}
+        ORDER BY work.next_attempt_at
+        LIMIT 1
+    ) due
+), turn AS MATERIALIZED (
+    SELECT work FROM pipeline.turns
+    WHERE work = 'deliveries' AND EXISTS (SELECT FROM waiting) FOR NO KEY UPDATE SKIP LOCKED
 ), due AS MATERIALIZED (
     SELECT next.id
     FROM turn
-    CROSS JOIN targets
+    CROSS JOIN waiting targets
     CROSS JOIN LATERAL (
         SELECT work.id, work.next_attempt_at FROM pipeline.deliveries work
         WHERE work.target = targets.target AND work.state = 'pending' AND work.next_attempt_at <= now()
@@ -71,7 +82,8 @@ SELECT work.id, event.id AS event_id, event.type, event.tenant, event.workflow_k
     subscription.removed_at IS NOT NULL AS removed, subscription.enrich, subscription.failures > 0 AS failing,
     {held} AS held,
     CASE WHEN work.requeued_at IS NOT NULL AND work.replays = 0 THEN (
-        SELECT bool_or(later.state = 'delivered') FROM pipeline.deliveries later WHERE {later}
+        SELECT bool_or(later.state = 'delivered' OR later.first_delivered_at IS NOT NULL)
+        FROM pipeline.deliveries later WHERE {later}
     ) END AS overtaken,
     EXISTS (
         SELECT FROM pipeline.retired_secrets retired
@@ -126,7 +138,7 @@ SELECT claimed.id, claimed.attempts, claimed.counted FROM sent LEFT JOIN claimed
 -- Nothing more is sent to a subscription that ended.
 UPDATE pipeline.deliveries
 SET state = 'cancelled', finished_at = now(), leased_until = NULL, claimed_until = NULL, last_error = %(error)s
-WHERE target = %(id)s::uuid::text AND state = 'pending';
+WHERE target = %(id)s::uuid::text AND state IN ('pending', 'parked');
 
 -- name: hasten_deliveries
 -- Their subscriber is back: what waits for a later try is tried now, in order.
@@ -145,7 +157,14 @@ SET state = 'pending', forgiven = attempts, next_attempt_at = now(), finished_at
     claimed_until = NULL, requeued_at = now()
 WHERE work.state = 'parked' AND (%(reason)s::text IS NULL OR split_part(work.last_error, ':', 1) = %(reason)s)
     AND (%(id)s::uuid IS NULL OR work.id = %(id)s)
-    AND NOT EXISTS (SELECT FROM pipeline.deliveries later WHERE {later})
+    AND (
+        NOT EXISTS (SELECT FROM pipeline.deliveries later WHERE {later})
+        -- Nothing is sent to a subscription that ended: what is put back is cancelled.
+        OR EXISTS (
+            SELECT FROM pipeline.subscriptions ended
+            WHERE ended.id = work.subscription_id AND ended.removed_at IS NOT NULL
+        )
+    )
 RETURNING id;
 
 -- name: count_parked

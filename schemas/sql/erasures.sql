@@ -67,6 +67,10 @@ FROM (
 ) found
 GROUP BY family, workflow_key ORDER BY workflow_key, family;
 
+-- name: wait_a_minute
+-- For each lock of this transaction: whoever keeps one longer is told of, and not waited for while others wait behind.
+SELECT set_config('lock_timeout', '60s', true);
+
 -- name: is_held
 SELECT pipeline.is_held(%(tenant)s::text, %(workflow_key)s::text, %(account_id)s::text, %(user_reference)s::text) AS held;
 
@@ -93,7 +97,7 @@ DELETE FROM pipeline.callbacks WHERE id = %(id)s;
 -- name: unsettled_callbacks
 -- Bodies of which nobody knows yet, or ever, whom they are about; on demand also of those whose workflow has no
 -- reference yet. Believed is what came from Jumio, for all that is known.
-SELECT id, workflow_key IS NULL AS unread, sealed_body,
+SELECT id, workflow_key, account_id, workflow_key IS NULL AS unread, sealed_body,
     state IN ('stored', 'parked', 'done') AND source_evidence ->> 'rule' IS DISTINCT FROM 'observe'
         AND coalesce(last_error, '') NOT LIKE 'mismatch%%' AS believed
 FROM pipeline.callbacks callback

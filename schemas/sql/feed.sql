@@ -63,7 +63,9 @@ WITH was AS MATERIALIZED (
 ), moved AS (
     UPDATE pipeline.feed
     SET cluster = coalesce(nullif(was.here, ''), cluster),
-        epoch = feed.epoch + (cluster IS NOT NULL OR EXISTS (SELECT FROM stranded))::integer
+        -- A minute of the clock: a second recovery from one backup must not count to where the first one did.
+        epoch = CASE WHEN cluster IS NULL AND NOT EXISTS (SELECT FROM stranded) THEN feed.epoch
+            ELSE greatest(feed.epoch + 1, (extract(epoch FROM now()) / 60)::integer) END
     FROM was
     WHERE EXISTS (SELECT FROM stranded) OR was.here NOT IN ('', coalesce(feed.cluster, ''))
     RETURNING feed.epoch

@@ -15,10 +15,11 @@ NOT EXISTS (
 );
 
 -- name: later
--- Of a delivery `later`: it comes after `work`, for the same target and workflow, and was sent or is being sent.
+-- Of a delivery `later`: it comes after `work`, for the same target and workflow, and was sent (before a replay put it back,
+-- perhaps) or is being sent.
 later.target = work.target AND later.tenant = work.tenant AND later.family = work.family
     AND later.workflow_key = work.workflow_key AND later.sequence > work.sequence
-    AND (later.state = 'delivered' OR later.claimed_until > now());
+    AND (later.state = 'delivered' OR later.first_delivered_at IS NOT NULL OR later.claimed_until > now());
 
 -- name: held
 -- Of a subscription, which may be none: nothing is sent to it, by an operator's word or its breaker's. One that ended is not

@@ -25,6 +25,9 @@ SELECT * FROM compliance.workflows WHERE user_reference = %(user_reference)s;
 -- name: workflows_by_customer
 SELECT * FROM compliance.workflows WHERE customer_reference = %(customer_reference)s;
 
+-- name: latest_workflows
+SELECT * FROM compliance.workflows ORDER BY first_seen_at DESC LIMIT 100;
+
 -- name: workflows_of_an_hour
 SELECT * FROM compliance.workflows
 WHERE decided_at >= %(decided_at)s::timestamptz AND decided_at < %(decided_at)s::timestamptz + interval '1 hour';

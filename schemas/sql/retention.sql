@@ -92,3 +92,14 @@ WHERE clock.relationship_ended IS NOT NULL AND workflow.tenant = %(tenant)s AND 
     OR %(kind)s::text = 'account' AND workflow.account_id = %(subject)s
     OR %(kind)s::text = 'user-reference' AND workflow.user_reference = %(subject)s
 );
+
+-- name: count_waiting
+-- Workflows of which something waits for a worker or a subscriber.
+SELECT count(DISTINCT (tenant, family, workflow_key))::integer AS workflows
+FROM (
+    SELECT tenant, family, workflow_key FROM pipeline.callbacks WHERE state = 'stored' AND workflow_key IS NOT NULL
+    UNION ALL
+    SELECT tenant, family, workflow_key FROM pipeline.images WHERE state = 'wanted'
+    UNION ALL
+    SELECT tenant, family, workflow_key FROM pipeline.deliveries WHERE state = 'pending'
+) waiting;

@@ -163,6 +163,26 @@ $$;
 CREATE CONSTRAINT TRIGGER verdicts_go_with_their_workflow AFTER DELETE ON pipeline.verdicts
     DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION pipeline.refuse_forgetting();
 
+-- Nor does a workflow go without a word: what deletes people (an erasure, retention) has put it on record in the same
+-- transaction. Whoever owns the tables could switch this off, and is not asked.
+CREATE FUNCTION pipeline.refuse_silence() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    IF NOT EXISTS (
+        SELECT FROM pipeline.audit_unsealed u JOIN pipeline.audit a ON a.number = u.number
+        WHERE a.who = session_user AND a.happened_at >= now()
+            AND a.action IN ('workflow.erased', 'account.erased', 'reference.erased', 'retention.ran')
+    ) AND NOT pg_has_role(session_user, (SELECT c.relowner FROM pg_class c WHERE c.oid = TG_RELID), 'MEMBER') THEN
+        RAISE EXCEPTION 'a workflow goes only by an erasure or by retention, which put it on record'
+            USING ERRCODE = 'restrict_violation';
+    END IF;
+    RETURN NULL;
+END
+$$;
+REVOKE ALL ON FUNCTION pipeline.refuse_silence FROM PUBLIC;
+CREATE CONSTRAINT TRIGGER workflows_go_on_record AFTER DELETE ON pipeline.workflows
+    DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION pipeline.refuse_silence();
+
 CREATE TABLE pipeline.checks (
     report_id uuid NOT NULL REFERENCES pipeline.reports ON DELETE CASCADE,
     position integer NOT NULL,
@@ -527,15 +547,15 @@ END;
 CREATE VIEW compliance.workflows AS
 SELECT w.tenant, w.family, w.workflow_key, w.account_id, w.user_reference, w.customer_reference, w.status,
     w.outcome, w.label, w.risk_score, w.reject_reasons, w.definition_key, w.started_at, w.completed_at, w.decided_at,
-    w.verdict_version, images.wanted AS images_wanted, images.stored AS images_stored, w.first_seen_at,
-    i.issuing_country AS country
+    w.verdict_version,
+    -- Two, and no join: they are counted only where they are asked for, and of many only after ORDER BY and LIMIT.
+    (SELECT count(*) FILTER (WHERE i.offered) FROM pipeline.images i
+        WHERE i.tenant = w.tenant AND i.family = w.family AND i.workflow_key = w.workflow_key) AS images_wanted,
+    (SELECT count(*) FILTER (WHERE i.state = 'stored') FROM pipeline.images i
+        WHERE i.tenant = w.tenant AND i.family = w.family AND i.workflow_key = w.workflow_key) AS images_stored,
+    w.first_seen_at, i.issuing_country AS country
 FROM pipeline.workflows w
-LEFT JOIN pipeline.identities i ON i.report_id = w.report_id AND i.position = 0
-LEFT JOIN LATERAL (
-    SELECT count(*) FILTER (WHERE i.offered) AS wanted, count(*) FILTER (WHERE i.state = 'stored') AS stored
-    FROM pipeline.images i
-    WHERE i.tenant = w.tenant AND i.family = w.family AND i.workflow_key = w.workflow_key
-) images ON true;
+LEFT JOIN pipeline.identities i ON i.report_id = w.report_id AND i.position = 0;
 COMMENT ON VIEW compliance.workflows IS 'One Jumio transaction, as it stands now.';
 COMMENT ON COLUMN compliance.workflows.tenant IS 'Which Jumio customer account of ours; "default" where there is one.';
 COMMENT ON COLUMN compliance.workflows.family IS 'Product generation: kyx, netverify, authentication or document.';

@@ -170,6 +170,53 @@ def test_what_was_overtaken_is_not_put_back_but_can_be_replayed(conn: Connection
     assert line.lease() == line.ids(overtaken)
 
 
+def test_what_was_delivered_before_a_replay_has_overtaken_all_the_same(
+    conn: Connection, line: Line, destinations: Destinations
+) -> None:
+    subscribe(conn, "http://127.0.0.1:1/a")
+    first, second = line.emit(BODY), line.emit(BODY)
+    settle(line, first, "parked")
+    settle(line, second, "delivered")
+    assert replay(conn, Chosen(event_id=second)) == 1
+
+    assert requeue_parked(conn, None)["deliveries"] == 0
+    # Put back a moment before, as a large requeue does it.
+    [delivery_id] = line.ids(first)
+    conn.execute(
+        "UPDATE pipeline.deliveries SET state = 'pending', finished_at = NULL, requeued_at = now() WHERE id = %s",
+        [delivery_id],
+    )
+    with pytest.raises(OvertakenError):
+        deliver(conn, delivery_id, attempt=line.claim(delivery_id), destinations=destinations)
+
+
+def test_nothing_stays_parked_for_a_subscription_that_ended(
+    conn: Connection, line: Line, destinations: Destinations
+) -> None:
+    added = subscribe(conn, "http://127.0.0.1:1/a")
+    first, second = line.emit(BODY), line.emit(BODY)
+    settle(line, first, "parked")
+    settle(line, second, "delivered")
+    remove(conn, str(added.id))
+    assert states(conn) == ["cancelled", "delivered"]
+
+    # From before: what was overtaken, and parked when its subscription ended.
+    conn.execute("UPDATE pipeline.deliveries SET state = 'parked' WHERE state = 'cancelled'")
+    assert requeue_parked(conn, None)["deliveries"] == 1
+    [leased] = line.lease()
+    deliver(conn, leased, attempt=line.claim(leased), destinations=destinations)
+    assert states(conn) == ["cancelled", "delivered"]
+
+
+def test_a_look_that_finds_nothing_due_writes_nothing(conn: Connection, line: Line) -> None:
+    subscribe(conn, "http://127.0.0.1:1/a")
+    settle(line, line.emit(BODY), "delivered")
+
+    with conn.transaction():
+        assert line.lease() == []
+        assert conn.execute("SELECT pg_current_xact_id_if_assigned()").fetchone() == (None,)
+
+
 @pytest.mark.parametrize("later", ["delivered", "in hand"])
 def test_what_is_overtaken_while_it_is_put_back_is_not_sent_unmarked(
     conn: Connection, database_url: str, line: Line, destinations: Destinations, *, subscriber: Subscriber, later: str

@@ -123,6 +123,7 @@ GRANTS: dict[str, dict[str, str]] = {
     "pipeline.refuse_forgetting()": {},
     "pipeline.refuse_losing()": {},
     "pipeline.refuse_rewriting()": {},
+    "pipeline.refuse_silence()": {},
     "pipeline.relationship_ends": {"jumio_admin": "a r w d"},
     "pipeline.reports": {"jumio_worker": "a r(digest id)", "jumio_admin": "r w(sealed) d"},
     "pipeline.require_reason()": {},

@@ -16,6 +16,10 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from deploy.embedded.wheels import postgres_programs
 from deploy.migrate import Migration, MigrationError, known_migrations, migrate, require_current
+from tests.schemas.test_verdicts_as_of import as_of, tell
+
+# From here on there is all that a verdict rests on.
+WITH_DATA = 14
 
 New = Callable[[], str]
 Owner = Callable[[str, str], str]
@@ -133,11 +137,21 @@ def test_of_two_migrators_at_once_one_applies(new_database: New) -> None:
     assert sorted(name for names in applied for name in names) == [each.name for each in known_migrations()]
 
 
-def test_an_owner_who_is_no_superuser_migrates(new_database: New, owner: Owner) -> None:
-    with opened(owner("CREATEROLE", new_database())) as conn:
-        migrate(conn)
+def test_an_owner_who_is_no_superuser_migrates_one_release_at_a_time_with_what_is_there(
+    new_database: New, owner: Owner
+) -> None:
+    """Each in a session of its own, as releases come: what the one before has loaded or set is not there any more."""
+    url = owner("CREATEROLE", new_database())
+    known = known_migrations()
+    for count in range(1, len(known) + 1):
+        with opened(url) as conn:
+            migrate(conn, known[:count])
+            if count == WITH_DATA:
+                tell(conn, (1, "passed", 2, 2), (2, "rejected", 10, 10))
 
+    with opened(url) as conn:
         require_current(conn)
+        assert as_of(conn, 9) == ["passed"]
         assert conn.execute("SELECT count(*) FROM compliance.identities").fetchone() == (0,)
 
 

@@ -85,6 +85,28 @@ def test_a_reference_that_is_only_in_what_nobody_believes_is_erased_too(hand: Ha
         erase_reference(hand, "user-4711")
 
 
+def test_what_is_on_hold_for_another_workflow_is_not_erased_with_a_reference(hand: Hand, simulator: Simulator) -> None:
+    """A forged callback is evidence in somebody's case, whomever it names."""
+    known, other = simulator.create(2, outcomes=["passed"])
+    hand.receive(named(known, "user-4711"))
+    hand.run_until_idle()
+    forged = set_aside(hand, named(other, "user-4711"), "parked")
+    hand.conn.execute(
+        "UPDATE pipeline.callbacks SET last_error = 'mismatch: x', family = 'kyx', workflow_key = %s WHERE id = %s",
+        [other.key, forged],
+    )
+    held = Subject("default", "workflow", other.key)
+    holds.place(hand.conn, held, reason="case 17")
+
+    with pytest.raises(SubjectError, match=f"workflow {other.key}, which is on legal hold, names it, so nothing"):
+        erase_reference(hand, "user-4711")
+    assert len(view(hand.conn, "workflows")) == 1
+    holds.release(hand.conn, held, reason="case 17 is closed")
+
+    erase_reference(hand, "user-4711")
+    assert view(hand.conn, "callbacks") == []
+
+
 @pytest.mark.parametrize(
     ("body", "found"),
     [
@@ -100,6 +122,9 @@ def test_a_reference_that_is_only_in_what_nobody_believes_is_erased_too(hand: Ha
         (b'{"transaction": "{\\"customerId\\": \\"a\\"}"', {"a"}),
         ('{"userReference": "aé" '.encode("utf-16"), {"aé"}),
         (b"\xff\x00\xfe", set()),
+        # A stranger's: each quote may open a text, and none ends one. Read once, or for hours.
+        (b'{"' + b'\\"' * 500_000, set()),
+        (b'{"userReference"' * 60_000, set()),
     ],
 )
 def test_a_reference_is_a_member_with_its_whole_value(body: bytes, found: set[str]) -> None:

@@ -409,8 +409,8 @@ WHERE id = %(id)s AND state = '{waiting}' AND %(attempt)s > 0""",
     defect(
         "lets all relays lease at once",
         "schemas/sql/deliveries.sql",
-        "WHERE work = 'deliveries' FOR NO KEY UPDATE SKIP LOCKED",
-        "WHERE work = 'deliveries'",
+        "EXISTS (SELECT FROM waiting) FOR NO KEY UPDATE SKIP LOCKED",
+        "EXISTS (SELECT FROM waiting)",
         f"{_BREAKER}::test_only_one_relay_at_a_time_takes_what_is_due",
     ),
     defect(

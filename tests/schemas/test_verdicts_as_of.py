@@ -1,5 +1,6 @@
 """compliance.verdicts_as_of: what was true at a moment, by what was known at another."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
@@ -7,6 +8,8 @@ from uuid import uuid4
 import psycopg
 import pytest
 from psycopg import Connection
+
+from workers.store import append_audit
 
 KEY = "7d1f7b0e-7b3a-4a7d-9d50-000000000001"
 # (version, outcome, valid from day, recorded on day) of March.
@@ -96,10 +99,25 @@ def test_no_version_goes_without_its_workflow_and_no_check_without_its_report(co
     assert as_of(conn, 20) == []
 
 
+def test_no_workflow_goes_without_a_word_in_the_trail(conn: Connection, login: Callable[[str], str]) -> None:
+    tell(conn, (1, "rejected", 2, 2))
+    gone = b"DELETE FROM pipeline.verdicts; DELETE FROM pipeline.reports; DELETE FROM pipeline.workflows"
+    with psycopg.connect(login("jumio_admin"), autocommit=True) as operator:
+        with pytest.raises(psycopg.errors.RestrictViolation, match="only by an erasure or by retention"):
+            operator.execute(gone)
+        assert as_of(conn, 3) == ["rejected"]
+
+        with operator.transaction():
+            append_audit(operator, "workflow.erased", tenant="default", reason="asked for it", details={})
+            operator.execute(gone)
+    assert as_of(conn, 3) == []
+
+
 def test_one_workflow_is_read_from_its_index(conn: Connection) -> None:
     """The function is put in place like a view, and the condition reaches the table."""
     with conn.transaction(force_rollback=True):
-        conn.execute("SET LOCAL enable_seqscan = off")
+        conn.execute("SET LOCAL enable_seqscan = off")  # the table has a row or two
+        conn.execute("SET LOCAL enable_bitmapscan = off")  # and its times an index, too
         plan = "\n".join(
             row[0]
             for row in conn.execute(

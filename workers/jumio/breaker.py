@@ -11,6 +11,7 @@ from psycopg import Connection
 from schemas.settings import Tenant
 from workers import store
 from workers.errors import JumioAnswerError, JumioAwayError, WaitError
+from workers.jumio.deadline import apart
 from workers.jumio.lenient import read_object
 from workers.jumio.transport import TOKEN_BYTES, Http
 
@@ -30,7 +31,7 @@ _OTHERS_ASK_SECONDS = 0.3
 FRESH_SECONDS = 1.0
 # About to be tried: nothing is gained by coming back at once.
 LEAST_WAIT_SECONDS = 5.0
-_PAGE_SECONDS = 5.0
+PAGE_SECONDS = 5.0
 
 
 class ClosedError(WaitError):
@@ -119,13 +120,15 @@ class Breaker:
 
     def _is_down(self) -> bool | None:
         try:
-            answer = self._http.ask(
-                f"{self._tenant.status_url}/",
-                asked="status page",
-                headers={"Accept": "application/json", "User-Agent": self._tenant.user_agent},
-                at_most=TOKEN_BYTES,
-                seconds=_PAGE_SECONDS,
-            )
+            # A row whose own time is up is the very one that asks why.
+            with apart():
+                answer = self._http.ask(
+                    f"{self._tenant.status_url}/",
+                    asked="status page",
+                    headers={"Accept": "application/json", "User-Agent": self._tenant.user_agent},
+                    at_most=TOKEN_BYTES,
+                    seconds=PAGE_SECONDS,
+                )
             if answer.status == HTTPStatus.SERVICE_UNAVAILABLE:
                 return True  # health pages of this shape commonly say DOWN with a 503, of which no body is read
             return says_down(read_object(answer.body, asked="status page")) if answer.body else None

@@ -25,6 +25,16 @@ def within(seconds: float) -> Iterator[None]:
         _ends_at.reset(before)
 
 
+@contextmanager
+def apart() -> Iterator[None]:
+    """What is asked inside is no question of the row's, and shares no seconds with those around it."""
+    before = _ends_at.set(math.inf)
+    try:
+        yield
+    finally:
+        _ends_at.reset(before)
+
+
 class DeadlineTransport(httpx2.HTTPTransport):
     """httpx2's own transport over sockets that know the deadline.
 

@@ -125,6 +125,8 @@ GRANT EXECUTE ON FUNCTION compliance.reveal_identity TO compliance_investigator;
 -- in statistics that everybody reads, and is not rolled back. So it takes a third call.
 COMMENT ON COLUMN pipeline.access_requests.report_ids IS 'Null until the search is made.';
 DROP FUNCTION pipeline.search_person;
+-- Loads the library of pg_trgm: only a superuser may name a setting that the session does not know yet.
+SELECT pipeline.similarity('', '');
 -- Searches, notes what was found, shows nothing; the number of the audit row.
 CREATE FUNCTION pipeline.search_person(
     reason text, name text, born date, number text, close boolean, tenant text, wanted text[], request bigint
@@ -316,6 +318,26 @@ $$;
 REVOKE ALL ON FUNCTION pipeline.refuse_forgetting FROM PUBLIC;
 CREATE CONSTRAINT TRIGGER verdicts_go_with_their_workflow AFTER DELETE ON pipeline.verdicts
     DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION pipeline.refuse_forgetting();
+
+-- Nor does a workflow go without a word: what deletes people (an erasure, retention) has put it on record in the same
+-- transaction. Whoever owns the tables could switch this off, and is not asked.
+CREATE FUNCTION pipeline.refuse_silence() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    IF NOT EXISTS (
+        SELECT FROM pipeline.audit_unsealed u JOIN pipeline.audit a ON a.number = u.number
+        WHERE a.who = session_user AND a.happened_at >= now()
+            AND a.action IN ('workflow.erased', 'account.erased', 'reference.erased', 'retention.ran')
+    ) AND NOT pg_has_role(session_user, (SELECT c.relowner FROM pg_class c WHERE c.oid = TG_RELID), 'MEMBER') THEN
+        RAISE EXCEPTION 'a workflow goes only by an erasure or by retention, which put it on record'
+            USING ERRCODE = 'restrict_violation';
+    END IF;
+    RETURN NULL;
+END
+$$;
+REVOKE ALL ON FUNCTION pipeline.refuse_silence FROM PUBLIC;
+CREATE CONSTRAINT TRIGGER workflows_go_on_record AFTER DELETE ON pipeline.workflows
+    DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION pipeline.refuse_silence();
 
 -- What a verdict rests on is as old as its report.
 CREATE FUNCTION pipeline.refuse_losing() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER
@@ -558,15 +580,15 @@ COMMENT ON COLUMN compliance.evidence.callback_body_kept IS 'Whether the callbac
 CREATE OR REPLACE VIEW compliance.workflows AS
 SELECT w.tenant, w.family, w.workflow_key, w.account_id, w.user_reference, w.customer_reference, w.status,
     w.outcome, w.label, w.risk_score, w.reject_reasons, w.definition_key, w.started_at, w.completed_at, w.decided_at,
-    w.verdict_version, images.wanted AS images_wanted, images.stored AS images_stored, w.first_seen_at,
-    i.issuing_country AS country
+    w.verdict_version,
+    -- Two, and no join: they are counted only where they are asked for, and of many only after ORDER BY and LIMIT.
+    (SELECT count(*) FILTER (WHERE i.offered) FROM pipeline.images i
+        WHERE i.tenant = w.tenant AND i.family = w.family AND i.workflow_key = w.workflow_key) AS images_wanted,
+    (SELECT count(*) FILTER (WHERE i.state = 'stored') FROM pipeline.images i
+        WHERE i.tenant = w.tenant AND i.family = w.family AND i.workflow_key = w.workflow_key) AS images_stored,
+    w.first_seen_at, i.issuing_country AS country
 FROM pipeline.workflows w
-LEFT JOIN pipeline.identities i ON i.report_id = w.report_id AND i.position = 0
-LEFT JOIN LATERAL (
-    SELECT count(*) FILTER (WHERE i.offered) AS wanted, count(*) FILTER (WHERE i.state = 'stored') AS stored
-    FROM pipeline.images i
-    WHERE i.tenant = w.tenant AND i.family = w.family AND i.workflow_key = w.workflow_key
-) images ON true;
+LEFT JOIN pipeline.identities i ON i.report_id = w.report_id AND i.position = 0;
 -- A report of the past asks for the country as it was then.
 CREATE OR REPLACE VIEW compliance.verdicts AS
 SELECT v.tenant, v.family, v.workflow_key, v.version, v.outcome, v.label, v.risk_score, v.reasons, v.valid_from, v.recorded_at,

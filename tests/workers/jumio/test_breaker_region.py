@@ -10,6 +10,7 @@ from tests.workers.jumio.fleet import WINDOW_OVER, Fleet, open_parts
 from tests.workers.jumio.scripted import reply
 from workers.errors import JumioAwayError
 from workers.jumio.breaker import ClosedError, says_down
+from workers.jumio.deadline import within
 
 HEALTH = Path("tests/fixtures/other")
 DOWN = [
@@ -36,6 +37,17 @@ def test_a_region_that_says_down_is_left_in_peace(fleet: Fleet, page: bytes) -> 
 
     assert errors == [ClosedError] * 5
     assert fleet.asked() == 1
+    assert open_parts(fleet.conn) == ["region"]
+
+
+def test_a_row_whose_time_is_up_still_hears_why(fleet: Fleet) -> None:
+    """A region that goes down is slow first: who waited for it in vain has no second left of its own."""
+    fleet.region.page = reply(200, (HEALTH / "health_down.json").read_bytes())
+
+    with within(-1):
+        errors = fleet.ask(2)
+
+    assert errors == [ClosedError] * 2
     assert open_parts(fleet.conn) == ["region"]
 
 
