@@ -88,9 +88,10 @@ def test_a_reference_that_is_only_in_what_nobody_believes_is_erased_too(hand: Ha
 def test_what_is_on_hold_for_another_workflow_is_not_erased_with_a_reference(hand: Hand, simulator: Simulator) -> None:
     """A forged callback is evidence in somebody's case, whomever it names."""
     known, other = simulator.create(2, outcomes=["passed"])
-    hand.receive(named(known, "user-4711"))
+    reference = known.user_reference
+    hand.receive(named(known, reference))
     hand.run_until_idle()
-    forged = set_aside(hand, named(other, "user-4711"), "parked")
+    forged = set_aside(hand, named(other, reference), "parked")
     hand.conn.execute(
         "UPDATE pipeline.callbacks SET last_error = 'mismatch: x', family = 'kyx', workflow_key = %s WHERE id = %s",
         [other.key, forged],
@@ -99,11 +100,11 @@ def test_what_is_on_hold_for_another_workflow_is_not_erased_with_a_reference(han
     holds.place(hand.conn, held, reason="case 17")
 
     with pytest.raises(SubjectError, match=f"workflow {other.key}, which is on legal hold, names it, so nothing"):
-        erase_reference(hand, "user-4711")
+        erase_reference(hand, reference)
     assert len(view(hand.conn, "workflows")) == 1
     holds.release(hand.conn, held, reason="case 17 is closed")
 
-    erase_reference(hand, "user-4711")
+    erase_reference(hand, reference)
     assert view(hand.conn, "callbacks") == []
 
 
