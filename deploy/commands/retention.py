@@ -71,13 +71,15 @@ def relationship_ended_command(
     Not for workflows that began later: then the customer has come back.
     """
     subject = read_subject(workflow, account, user_reference, tenant)
+    if ended_on.replace(tzinfo=UTC) > datetime.now(UTC):
+        raise Failed("--on is still to come; tell it once that day is there")
     with connection(settings_for("operator")) as conn:
         try:
             workflows = end_relationship(conn, subject, ended_at=ended_on.replace(tzinfo=UTC), reason=reason)
         except SubjectError as error:
             raise Failed(str(error)) from None
     click.echo(f"noted: the clock of {workflows} workflows starts on that day")
-    warn_of_none(subject, workflows)
+    warn_of_none(subject, workflows, which=f" that began by {ended_on:%Y-%m-%d}")
 
 
 @command.command("relationship-goes-on")

@@ -29,10 +29,11 @@ def read_subject(workflow: str | None, account: str | None, user_reference: str 
     return given[0]
 
 
-def warn_of_none(subject: Subject, workflows: int) -> None:
+def warn_of_none(subject: Subject, workflows: int, *, which: str = "") -> None:
     """Somebody who is yet to come may be meant; mostly it is a slip, or a tenant that was not said."""
     if not workflows:
         click.echo(
-            f"but no such workflow is known in tenant {subject.tenant}: is the {subject.kind} right, and --tenant?",
+            f"but no such workflow is known in tenant {subject.tenant}{which}: "
+            f"is the {subject.kind} right, and --tenant?",
             err=True,
         )

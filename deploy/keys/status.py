@@ -40,9 +40,9 @@ class KeysStatus:
                 )
             else:
                 yield (
-                    f"{key_id}: can be taken out, once every process has been restarted with {self.first} first, and "
-                    "the spool of every receiver that died is drained; keep it elsewhere for as long as you keep "
-                    "backups of before"
+                    f"{key_id}: can be taken out (if it is not new, and to be the first), once every process has been "
+                    f"restarted with {self.first} first, and the spool of every receiver that died is drained; keep it "
+                    "elsewhere for as long as you keep backups of before"
                 )
 
 

@@ -1887,7 +1887,7 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
         CROSS JOIN LATERAL translate(w.user_reference, '.!"#$%&*+?@[]^`{|}~=„“”«»…–—', repeat(' ', 28)) AS spaced
         WHERE (w.tenant, w.family, w.workflow_key) = ($1, $2, $3)
     )
-    SELECT EXISTS (
+    SELECT length($3) > 7 AND position(lower($3) IN lower($4)) > 0 OR EXISTS (
         SELECT FROM said, known
         WHERE octet_length(array_to_string(known.words, '')) > 1 AND said.words @> known.words
             OR length(known.number) > 4 AND position(known.number IN said.number) > 0
