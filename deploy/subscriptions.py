@@ -163,15 +163,16 @@ def pause(conn: Connection, id_or_url: str) -> bool:
 
 
 def resume(conn: Connection, id_or_url: str) -> int:
-    """Send again, whoever had paused it: how many that waited for a later try go out now. Raises SubscriptionError."""
+    """Send again, whoever had paused it: how many wait and go out now. Raises SubscriptionError."""
     subscription_id = find(conn, id_or_url).id
     with conn.transaction():
         store.change(conn, "subscriptions", "resume_subscription", {"id": subscription_id})
-        hastened = store.change(conn, "deliveries", "hasten_deliveries", {"id": subscription_id})
+        store.change(conn, "deliveries", "hasten_deliveries", {"id": subscription_id})
         store.change(conn, "deliveries", "take_back", {"id": subscription_id})
         tell(conn, "resumed", subscription_id)
         store.rows(conn, "callbacks", "wake_relay")
-    return hastened
+    [waiting] = store.rows(conn, "deliveries", "count_waiting", {"id": subscription_id})
+    return int(waiting["deliveries"])
 
 
 def try_out(conn: Connection, id_or_url: str, *, destinations: Destinations, source: str) -> tuple[Answer, float]:

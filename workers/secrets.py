@@ -33,7 +33,10 @@ def open_retired(conn: Connection, keys: KeyRing, subscription_id: UUID) -> list
 def rotate(
     conn: Connection, keys: KeyRing, subscription_id: UUID, sealed: bytes, *, secret: str, seconds: float
 ) -> bool:
-    """Put a new secret in the place of the one that was read; that one signs too for so long. False: it had changed."""
+    """Put a new secret in the place of the one that was read. False: it had changed.
+
+    The old one signs too for so many seconds, and none of before it longer.
+    """
     retired_id = uuid7()
     old = open_secret(keys, subscription_id, sealed)
     new = {
@@ -50,5 +53,6 @@ def rotate(
     with conn.transaction():
         if store.change(conn, "subscriptions", "replace_secret", new) == 0:
             return False
+        store.change(conn, "subscriptions", "shorten_retired_secrets", retired)
         store.change(conn, "subscriptions", "insert_retired_secret", retired)
     return True

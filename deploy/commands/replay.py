@@ -5,7 +5,7 @@ from uuid import UUID
 
 import click
 
-from deploy.commands.session import connection, settings_for
+from deploy.commands.session import Failed, connection, settings_for
 from deploy.deliveries import Chosen, replay
 from workers.destinations.kinds import KINDS
 
@@ -33,6 +33,11 @@ def command(
         raise click.UsageError("--subscription and --destination exclude each other")
     if since is not None and since.tzinfo is None:
         since = since.replace(tzinfo=UTC)
-    with connection(settings_for("operator")) as conn:
+    settings = settings_for("operator")
+    if destination == "stream" and not settings.event_stream:
+        raise Failed("the stream is switched off: EVENT_STREAM is empty")
+    if destination == "exchange" and not settings.event_exchange_url.get_secret_value():
+        raise Failed("the exchange is switched off here: set EVENT_EXCHANGE_URL, as for the workers")
+    with connection(settings) as conn:
         count = replay(conn, Chosen(event, workflow, subscription, since, destination))
     click.echo(f"{count} deliveries go out again; see: jumio-pipeline deliveries")

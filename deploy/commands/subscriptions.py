@@ -102,8 +102,8 @@ def pause_command(id_or_url: str) -> None:
 def resume_command(id_or_url: str) -> None:
     """Send again, in order, what waited: after a pause, or because its breaker need not wait any longer."""
     with operating(SubscriptionError) as conn:
-        hastened = subscriptions.resume(conn, id_or_url)
-    click.echo(f"resumed; {hastened} deliveries that waited for a later try go out now")
+        waiting = subscriptions.resume(conn, id_or_url)
+    click.echo(f"resumed; {waiting} deliveries that waited go out now, in order")
 
 
 @command.command("rotate")
@@ -124,7 +124,7 @@ def rotate_command(id_or_url: str, *, secret_file: Path | None, ed25519: bool, h
         secret = rotate_secret(
             conn, id_or_url, keys=settings.keys, path=secret_file, ed25519=ed25519, seconds=hours * 3600
         )
-    click.echo(f"rotated; for {hours:g} h the old one signs too")
+    click.echo(f"rotated; for {hours:g} h the old one signs too, and none before it longer")
     _say_secret(secret, secret_file)
 
 

@@ -140,6 +140,10 @@ UPDATE pipeline.deliveries
 SET state = 'cancelled', finished_at = now(), leased_until = NULL, claimed_until = NULL, last_error = %(error)s
 WHERE target = %(id)s::uuid::text AND state IN ('pending', 'parked');
 
+-- name: count_waiting
+-- For one subscriber.
+SELECT count(*)::integer AS deliveries FROM pipeline.deliveries WHERE target = %(id)s::uuid::text AND state = 'pending';
+
 -- name: hasten_deliveries
 -- Their subscriber is back: what waits for a later try is tried now, in order.
 UPDATE pipeline.deliveries SET next_attempt_at = now()

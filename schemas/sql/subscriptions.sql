@@ -47,6 +47,11 @@ WHERE id = %(id)s AND removed_at IS NULL AND sealed_secret = %(was)s;
 INSERT INTO pipeline.retired_secrets (id, subscription_id, sealed_secret, expires_at)
 VALUES (%(id)s, %(subscription_id)s, %(sealed_secret)s, now() + %(seconds)s * interval '1 second');
 
+-- name: shorten_retired_secrets
+-- Whoever wants the old one to end, because it is known to others, wants those before it to end as well.
+UPDATE pipeline.retired_secrets SET expires_at = now() + %(seconds)s * interval '1 second'
+WHERE subscription_id = %(subscription_id)s AND expires_at > now() + %(seconds)s * interval '1 second';
+
 -- name: get_retired_secrets
 -- Those that still sign, the latest first.
 SELECT id, sealed_secret FROM pipeline.retired_secrets

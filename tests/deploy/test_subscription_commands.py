@@ -146,6 +146,8 @@ def test_a_replay_says_how_much_goes_out(type_: Type, words: Sequence[str]) -> N
 
 def test_a_replay_of_nothing_in_particular_is_refused(type_: Type) -> None:
     assert "say what: --event ID" in type_("replay", code=2).output
+    where = ("--workflow", "w", "--destination", "exchange")
+    assert "the exchange is switched off here: set EVENT_EXCHANGE_URL" in type_("replay", *where, code=1).output
 
 
 def test_deliveries_are_shown_to_people_and_programs(type_: Type) -> None:

@@ -101,6 +101,20 @@ def test_after_a_rotation_both_secrets_verify_until_the_old_one_expires(
     assert (newest.public_key or "").startswith("whpk_")
 
 
+def test_a_rotation_at_once_ends_every_secret_of_before(
+    line: Any, conn: Connection, subscriber: Any, destinations: Destinations
+) -> None:
+    added = subscribe(conn, subscriber.url())
+    rotate_secret(conn, str(added.id), keys=KEYS, path=None, ed25519=False, seconds=3600)
+    newest = rotate_secret(conn, str(added.id), keys=KEYS, path=None, ed25519=False, seconds=0)
+
+    emit_and_attempt(line, destinations)
+
+    [request] = subscriber.requests
+    assert request.headers["webhook-signature"].count("v1,") == 1
+    Webhook(newest.text).verify(request.body, request.headers)
+
+
 def test_a_worker_that_stood_still_for_too_long_sends_nothing(
     line: Any, conn: Connection, subscriber: Any, destinations: Destinations
 ) -> None:
