@@ -20,7 +20,7 @@ async def main() -> None:
     logging.basicConfig(format="%(levelname)s %(message)s")
     inbox = Inbox(asked.data)
     catch_up = CatchUp(Feed(asked.feed, _read(asked.token_file)), inbox, every=asked.every)
-    app = build_app(inbox, catch_up, [_read(path) for path in asked.secret_file])
+    app = build_app(inbox, catch_up, [_read_secret(path) for path in asked.secret_file])
     host, _, port = asked.bind.rpartition(":")
     with socket.create_server((host, int(port))) as listener:
         sys.stdout.write(f"ready http://{host}:{listener.getsockname()[1]}/events\n")
@@ -42,7 +42,17 @@ def _arguments() -> argparse.Namespace:
 
 
 def _read(path: Path) -> str:
-    return path.read_text(encoding="ascii").strip()
+    try:
+        return path.read_text(encoding="ascii").strip()
+    except OSError as error:
+        sys.exit(f"{path}: {error.strerror}")
+
+
+def _read_secret(path: Path) -> str:
+    secret = _read(path)
+    if not secret.startswith("whsec_"):
+        sys.exit(f"{path}: no whsec_ secret; this example verifies v1, the subscription must be without --ed25519")
+    return secret
 
 
 if __name__ == "__main__":
