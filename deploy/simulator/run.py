@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from types import TracebackType
 from typing import Self
 
@@ -28,6 +28,9 @@ from deploy.simulator.world import World
 from deploy.simulator.zone import CALLBACK_ZONE, OUTSIDER
 
 log = structlog.get_logger()
+# How long ago the first journey began: each begins seven seconds after the one before, which may be faster than they
+# are played, and none ends in time to come.
+SINCE = timedelta(hours=6)
 
 
 class Simulator:
@@ -59,7 +62,7 @@ class Simulator:
         """
         self.dns = DnsServer(zone if can_bind(OUTSIDER) else dict.fromkeys(zone, ("127.0.0.1",)), port=dns_port)
         self._manners = Manners(rate_limit, legacy_rate_limit, token_seconds, latency_seconds)
-        self._seed, self._opened_at = seed, opened_at or datetime.now(UTC)
+        self._seed, self._opened_at = seed, opened_at or datetime.now(UTC) - SINCE
         self._loop = LoopThread("simulator")
         self._stack: ExitStack | None = None
         self._pages: defaultdict[str, StatusPage] = defaultdict(StatusPage)
