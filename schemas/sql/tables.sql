@@ -807,6 +807,8 @@ CREATE FUNCTION pipeline.append_audit(
 ) RETURNS bigint LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     entry pipeline.audit;
+    why text := CASE WHEN action IN ('identity.revealed', 'image.read')
+        THEN pipeline.kept_why(tenant, workflow_key, reason) ELSE reason END;
 BEGIN
     IF current_setting('synchronous_commit') = 'off' THEN
         PERFORM set_config('synchronous_commit', 'on', true);
@@ -815,8 +817,7 @@ BEGIN
         who, application, client_address, action, tenant, family, workflow_key, reason, details
     ) VALUES (
         session_user, nullif(current_setting('application_name'), ''), inet_client_addr(), append_audit.action,
-        append_audit.tenant, append_audit.family, append_audit.workflow_key, append_audit.reason,
-        coalesce(append_audit.details, '{}')
+        append_audit.tenant, append_audit.family, append_audit.workflow_key, why, coalesce(append_audit.details, '{}')
     ) RETURNING a.* INTO entry;
     INSERT INTO pipeline.audit_unsealed (number, digest) VALUES (entry.number, pipeline.audit_digest(entry));
     RETURN entry.number;
@@ -1103,6 +1104,17 @@ BEGIN
 END
 $$;
 
+-- A search's reason as it is kept: without the person, if it says what is searched for. Nobody is told, so nobody learns.
+CREATE FUNCTION pipeline.searched_why(reason text, name text, born date, number text) RETURNS text LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp AS $$
+    SELECT CASE WHEN string_to_array(pipeline.folded_name($1), ' ') @> nullif(string_to_array(pipeline.folded_name($2), ' '), '{}')
+        OR strpos(pipeline.folded_number($1), nullif(pipeline.folded_number($4), '')) > 0
+        OR $3 IS NOT NULL AND $1 ~ concat_ws(
+            '|', to_char($3, 'YYYY-MM-DD'), to_char($3, 'FMDD"[./]0?"FMMM"[./]"YYYY'), to_char($3, 'FMMM"/0?"FMDD"/"YYYY')
+        )
+        THEN 'not kept: it named the person' ELSE $1 END
+$$;
+REVOKE ALL ON FUNCTION pipeline.searched_why FROM PUBLIC;
 CREATE FUNCTION compliance.find_person(
     reason text, name text DEFAULT NULL, born date DEFAULT NULL, number text DEFAULT NULL,
     close boolean DEFAULT false, only_tenant text DEFAULT NULL
@@ -1115,13 +1127,14 @@ DECLARE
     wanted text[] := ARRAY['person.searched', $1, $2, to_char($3, 'YYYY-MM-DD'), $4, $5::text, $6];
     request bigint := pipeline.committed_request(wanted);
     hits uuid[];
+    why CONSTANT text := pipeline.searched_why($1, $2, $3, $4);
 BEGIN
     PERFORM pipeline.require_reason($1);
     IF coalesce(pipeline.folded_name($2), '') = '' AND $3 IS NULL AND coalesce(pipeline.folded_number($4), '') = '' THEN
         RAISE EXCEPTION 'say a name, a date of birth or a document number' USING ERRCODE = 'invalid_parameter_value';
     END IF;
     IF request IS NULL THEN
-        audit_number := pipeline.append_audit('person.searched', $6, NULL, NULL, $1, jsonb_build_object(
+        audit_number := pipeline.append_audit('person.searched', $6, NULL, NULL, why, jsonb_build_object(
             'step', 'asked', 'close', coalesce($5, false), 'by', to_jsonb(array_remove(ARRAY[
                 CASE WHEN pipeline.folded_name($2) <> '' THEN 'name' END, CASE WHEN $3 IS NOT NULL THEN 'born' END,
                 CASE WHEN pipeline.folded_number($4) <> '' THEN 'number' END
@@ -1138,7 +1151,7 @@ BEGIN
     END IF;
     SELECT r.report_ids INTO hits FROM pipeline.access_requests r WHERE r.number = request;
     IF hits IS NULL THEN
-        audit_number := pipeline.search_person($1, $2, $3, $4, coalesce($5, false), $6, wanted, request);
+        audit_number := pipeline.search_person(why, $2, $3, $4, coalesce($5, false), $6, wanted, request);
         SELECT r.report_ids INTO hits FROM pipeline.access_requests r WHERE r.number = audit_number;
         note := CASE cardinality(hits) WHEN 0 THEN 'Nobody was found.' ELSE
             'Found: ' || cardinality(hits) || '; row ' || audit_number || ' of the audit trail says which. Commit, then run the'
@@ -1148,7 +1161,7 @@ BEGIN
         RETURN;
     END IF;
     audit_number := pipeline.append_audit(
-        'person.searched', $6, NULL, NULL, $1, jsonb_build_object('step', 'shown', 'asked_as', request)
+        'person.searched', $6, NULL, NULL, why, jsonb_build_object('step', 'shown', 'asked_as', request)
     );
     RETURN QUERY
     SELECT w.tenant, w.family, w.workflow_key, i.document_type, i.issuing_country, i.first_name, i.last_name,
@@ -1896,6 +1909,18 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
             OR position(' ' || born[2] || ' ' || born[3] || ' ' || born[1] || ' ' IN said.digits) > 0
     )
 $$;
+
+-- A reason to read somebody is kept without the person: it stays for ever. Nobody is told that it was not kept, or reasons
+-- would be guesses off record.
+CREATE FUNCTION pipeline.kept_why(tenant text, workflow_key text, reason text) RETURNS text LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp AS $$
+    SELECT CASE WHEN EXISTS (
+        SELECT FROM pipeline.workflows w
+        WHERE w.tenant = $1 AND w.workflow_key = $2
+            AND pipeline.names_person(w.tenant, w.family, w.workflow_key, replace(lower($3), lower($2), ' '))
+    ) THEN 'not kept: it named the person' ELSE $3 END
+$$;
+REVOKE ALL ON FUNCTION pipeline.kept_why FROM PUBLIC;
 
 -- An export says who, which and why before it reads anything; the number of that row. Nothing is read without it.
 CREATE FUNCTION pipeline.ask_export(tenant text, family text, workflow_key text, reason text) RETURNS bigint

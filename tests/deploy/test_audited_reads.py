@@ -42,6 +42,24 @@ def test_the_first_call_notes_the_reason_and_the_second_shows(conn: Connection, 
     ]
 
 
+def test_a_reason_is_kept_without_the_person_and_nobody_is_told(conn: Connection, investigator: Connection) -> None:
+    """It stays for ever, also after an erasure; and whoever was told could guess, off record."""
+    key = keep(conn, "Anna", "Smith", born="1987-06-05", number="X12345")
+    why = "Case 4711: is this Anna"
+
+    [asked] = rows(investigator, REVEAL, key, why)
+    [shown] = rows(investigator, REVEAL, key, why)
+    for reason in ("Case 4711: Anna Smith, perhaps", "Case 4711: born 5.6.1987", "Case 4711: 1988-06-05"):
+        for _ in range(2):
+            investigator.execute(b"SELECT * FROM compliance.find_person(%s, 'Smith Anna', '1987-06-05')", [reason])
+
+    assert "run the same statement again" in asked["note"]
+    assert shown["last_name"] == "Smith"
+    assert {row["reason"] for row in told(conn, "identity.revealed")} == {"not kept: it named the person"}
+    kept = [row["reason"] for row in told(conn, "person.searched")]
+    assert kept == ["not kept: it named the person"] * 4 + ["Case 4711: 1988-06-05"] * 2
+
+
 def test_one_transaction_shows_nothing_however_often_it_asks(conn: Connection, investigator: Connection) -> None:
     key = keep(conn, "Anna", "Smith")
 

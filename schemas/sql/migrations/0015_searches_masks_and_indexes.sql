@@ -183,6 +183,17 @@ END
 $$;
 REVOKE ALL ON FUNCTION pipeline.search_person FROM PUBLIC;
 
+-- A search's reason as it is kept: without the person, if it says what is searched for. Nobody is told, so nobody learns.
+CREATE FUNCTION pipeline.searched_why(reason text, name text, born date, number text) RETURNS text LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp AS $$
+    SELECT CASE WHEN string_to_array(pipeline.folded_name($1), ' ') @> nullif(string_to_array(pipeline.folded_name($2), ' '), '{}')
+        OR strpos(pipeline.folded_number($1), nullif(pipeline.folded_number($4), '')) > 0
+        OR $3 IS NOT NULL AND $1 ~ concat_ws(
+            '|', to_char($3, 'YYYY-MM-DD'), to_char($3, 'FMDD"[./]0?"FMMM"[./]"YYYY'), to_char($3, 'FMMM"/0?"FMDD"/"YYYY')
+        )
+        THEN 'not kept: it named the person' ELSE $1 END
+$$;
+REVOKE ALL ON FUNCTION pipeline.searched_why FROM PUBLIC;
 CREATE OR REPLACE FUNCTION compliance.find_person(
     reason text, name text DEFAULT NULL, born date DEFAULT NULL, number text DEFAULT NULL,
     close boolean DEFAULT false, only_tenant text DEFAULT NULL
@@ -195,13 +206,14 @@ DECLARE
     wanted text[] := ARRAY['person.searched', $1, $2, to_char($3, 'YYYY-MM-DD'), $4, $5::text, $6];
     request bigint := pipeline.committed_request(wanted);
     hits uuid[];
+    why CONSTANT text := pipeline.searched_why($1, $2, $3, $4);
 BEGIN
     PERFORM pipeline.require_reason($1);
     IF coalesce(pipeline.folded_name($2), '') = '' AND $3 IS NULL AND coalesce(pipeline.folded_number($4), '') = '' THEN
         RAISE EXCEPTION 'say a name, a date of birth or a document number' USING ERRCODE = 'invalid_parameter_value';
     END IF;
     IF request IS NULL THEN
-        audit_number := pipeline.append_audit('person.searched', $6, NULL, NULL, $1, jsonb_build_object(
+        audit_number := pipeline.append_audit('person.searched', $6, NULL, NULL, why, jsonb_build_object(
             'step', 'asked', 'close', coalesce($5, false), 'by', to_jsonb(array_remove(ARRAY[
                 CASE WHEN pipeline.folded_name($2) <> '' THEN 'name' END, CASE WHEN $3 IS NOT NULL THEN 'born' END,
                 CASE WHEN pipeline.folded_number($4) <> '' THEN 'number' END
@@ -218,7 +230,7 @@ BEGIN
     END IF;
     SELECT r.report_ids INTO hits FROM pipeline.access_requests r WHERE r.number = request;
     IF hits IS NULL THEN
-        audit_number := pipeline.search_person($1, $2, $3, $4, coalesce($5, false), $6, wanted, request);
+        audit_number := pipeline.search_person(why, $2, $3, $4, coalesce($5, false), $6, wanted, request);
         SELECT r.report_ids INTO hits FROM pipeline.access_requests r WHERE r.number = audit_number;
         note := CASE cardinality(hits) WHEN 0 THEN 'Nobody was found.' ELSE
             'Found: ' || cardinality(hits) || '; row ' || audit_number || ' of the audit trail says which. Commit, then run the'
@@ -228,7 +240,7 @@ BEGIN
         RETURN;
     END IF;
     audit_number := pipeline.append_audit(
-        'person.searched', $6, NULL, NULL, $1, jsonb_build_object('step', 'shown', 'asked_as', request)
+        'person.searched', $6, NULL, NULL, why, jsonb_build_object('step', 'shown', 'asked_as', request)
     );
     RETURN QUERY
     SELECT w.tenant, w.family, w.workflow_key, i.document_type, i.issuing_country, i.first_name, i.last_name,

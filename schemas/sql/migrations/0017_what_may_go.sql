@@ -152,6 +152,39 @@ BEGIN
 END
 $$;
 
+-- A reason to read somebody is kept without the person: it stays for ever. Nobody is told that it was not kept, or reasons
+-- would be guesses off record.
+CREATE FUNCTION pipeline.kept_why(tenant text, workflow_key text, reason text) RETURNS text LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp AS $$
+    SELECT CASE WHEN EXISTS (
+        SELECT FROM pipeline.workflows w
+        WHERE w.tenant = $1 AND w.workflow_key = $2
+            AND pipeline.names_person(w.tenant, w.family, w.workflow_key, replace(lower($3), lower($2), ' '))
+    ) THEN 'not kept: it named the person' ELSE $3 END
+$$;
+REVOKE ALL ON FUNCTION pipeline.kept_why FROM PUBLIC;
+CREATE OR REPLACE FUNCTION pipeline.append_audit(
+    action text, tenant text, family text, workflow_key text, reason text, details jsonb
+) RETURNS bigint LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    entry pipeline.audit;
+    why text := CASE WHEN action IN ('identity.revealed', 'image.read')
+        THEN pipeline.kept_why(tenant, workflow_key, reason) ELSE reason END;
+BEGIN
+    IF current_setting('synchronous_commit') = 'off' THEN
+        PERFORM set_config('synchronous_commit', 'on', true);
+    END IF;
+    INSERT INTO pipeline.audit AS a (
+        who, application, client_address, action, tenant, family, workflow_key, reason, details
+    ) VALUES (
+        session_user, nullif(current_setting('application_name'), ''), inet_client_addr(), append_audit.action,
+        append_audit.tenant, append_audit.family, append_audit.workflow_key, why, coalesce(append_audit.details, '{}')
+    ) RETURNING a.* INTO entry;
+    INSERT INTO pipeline.audit_unsealed (number, digest) VALUES (entry.number, pipeline.audit_digest(entry));
+    RETURN entry.number;
+END
+$$;
+
 -- Who told that a relationship ended starts a clock by which people's data are deleted.
 ALTER TABLE pipeline.audit DROP CONSTRAINT audit_action_check, ADD CONSTRAINT audit_action_check CHECK (action IN (
     'identity.revealed', 'person.searched', 'image.read', 'bundle.exported', 'workflow.erased', 'account.erased',
