@@ -7,7 +7,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from deploy.commands.session import Failed, connection, settings_for
+from deploy.commands.session import Failed, operating, settings_for
 from deploy.commands.subject import read_subject, subject_options, warn_of_none
 from deploy.erasure.blobs import BlobsLeftError
 from deploy.erasure.subject import SubjectError
@@ -36,20 +36,17 @@ def run_command(*, dry_run: bool, policy: Path | None, most_share: float | None)
     path = policy or settings.retention_file
     if path is None:
         raise Failed("there is no policy: set RETENTION_FILE, or say --policy; deploy/retention.example.toml is one")
-    with connection(settings) as conn:
-        try:
-            rules = read_policy(path)
-            if dry_run:
-                found = count_due(conn, rules)
-                Console().print(_render(found))
-                if problem := too_much(found, most_share):
-                    click.echo(f"a run would refuse: {problem}")
-                _tell_waiting(count_waiting(conn))
-                return
-            deleted = run(conn, rules, vaults=Vaults(settings), most_share=most_share)
+    with operating(PolicyError, RetentionError, BlobsLeftError, settings=settings) as conn:
+        rules = read_policy(path)
+        if dry_run:
+            found = count_due(conn, rules)
+            Console().print(_render(found))
+            if problem := too_much(found, most_share):
+                click.echo(f"a run would refuse: {problem}")
             _tell_waiting(count_waiting(conn))
-        except (PolicyError, RetentionError, BlobsLeftError) as error:
-            raise Failed(str(error)) from None
+            return
+        deleted = run(conn, rules, vaults=Vaults(settings), most_share=most_share)
+        _tell_waiting(count_waiting(conn))
     click.echo(", ".join(f"{rows} {name.replace('_', ' ')}" for name, rows in deleted.items()) + " deleted")
 
 
@@ -73,11 +70,8 @@ def relationship_ended_command(
     subject = read_subject(workflow, account, user_reference, tenant)
     if ended_on.replace(tzinfo=UTC) > datetime.now(UTC):
         raise Failed("--on is still to come; tell it once that day is there")
-    with connection(settings_for("operator")) as conn:
-        try:
-            workflows = end_relationship(conn, subject, ended_at=ended_on.replace(tzinfo=UTC), reason=reason)
-        except SubjectError as error:
-            raise Failed(str(error)) from None
+    with operating(SubjectError) as conn:
+        workflows = end_relationship(conn, subject, ended_at=ended_on.replace(tzinfo=UTC), reason=reason)
     click.echo(f"noted: the clock of {workflows} workflows starts on that day")
     warn_of_none(subject, workflows, which=f" that began by {ended_on:%Y-%m-%d}")
 
@@ -90,11 +84,8 @@ def relationship_goes_on_command(
 ) -> None:
     """Take back that a relationship ended."""
     subject = read_subject(workflow, account, user_reference, tenant)
-    with connection(settings_for("operator")) as conn:
-        try:
-            resume_relationship(conn, subject, reason=reason)
-        except SubjectError as error:
-            raise Failed(str(error)) from None
+    with operating(SubjectError) as conn:
+        resume_relationship(conn, subject, reason=reason)
     click.echo("noted: the clock stands still")
 
 

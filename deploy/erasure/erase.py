@@ -14,7 +14,7 @@ from uuid_utils.compat import uuid7
 from deploy.erasure.blobs import Blobs
 from deploy.erasure.deadlock import again_after_deadlock
 from deploy.erasure.reason import refuse_telling, require_words
-from deploy.erasure.rows import delete_rows, delete_workflow, hold_images, lock
+from deploy.erasure.rows import delete_rows, delete_workflow, hold_images, keep_holds_still, lock
 from deploy.erasure.spools import NOT_SET, Aside, search_aside
 from deploy.erasure.subject import Subject, SubjectError
 from deploy.erasure.unsettled import Theirs, delete_unsettled, find_claims
@@ -80,8 +80,7 @@ def erase(
 
 def _erase(conn: Connection, subject: Subject, reason: str, means: _Means) -> Erased:
     with conn.transaction():
-        store.rows(conn, "erasures", "wait_a_minute")
-        store.change(conn, "erasures", "keep_holds_still")
+        keep_holds_still(conn)
         found = _find_and_lock(conn, subject, means.keys)
         _refuse_held(conn, subject, found)
         refuse_telling(conn, subject, found.workflows, reason)

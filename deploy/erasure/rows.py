@@ -26,6 +26,12 @@ _DELETIONS = (
 )
 
 
+def keep_holds_still(conn: Connection) -> None:
+    """Until the transaction ends no hold is placed. Waits a minute for each of its locks: others wait behind it."""
+    store.rows(conn, "erasures", "wait_a_minute")
+    store.change(conn, "erasures", "keep_holds_still")
+
+
 def lock(conn: Connection, kind: str, tenant: str, subject: str) -> None:
     """Until the transaction ends nobody writes a first row of the subject. Accounts before workflows, each in order."""
     store.rows(conn, "erasures", "lock_subject", {"kind": kind, "tenant": tenant, "subject": subject})

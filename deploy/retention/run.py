@@ -9,7 +9,7 @@ from psycopg import Connection
 
 from deploy.erasure.blobs import Blobs, delete_left
 from deploy.erasure.deadlock import again_after_deadlock
-from deploy.erasure.rows import delete_rows, delete_workflow, forget_images, hold_images, lock
+from deploy.erasure.rows import delete_rows, delete_workflow, forget_images, hold_images, keep_holds_still, lock
 from deploy.retention.policy import Rule
 from workers import store
 from workers.vault.blob import stores
@@ -108,8 +108,7 @@ def _batches(conn: Connection, rule: Rule, urls: Sequence[str], vaults: Vaults) 
 def _batch(conn: Connection, rule: Rule, urls: Sequence[str]) -> tuple[int, Blobs]:
     blobs = Blobs(urls=set(urls))
     with conn.transaction():
-        store.rows(conn, "erasures", "wait_a_minute")
-        store.change(conn, "erasures", "keep_holds_still")
+        keep_holds_still(conn)
         rows = store.rows(conn, "retention", "take_due", {**_asked(rule), "batch": _BATCH})
         if not rows:
             return 0, blobs

@@ -131,6 +131,7 @@ GRANTS: dict[str, dict[str, str]] = {
     "pipeline.retired_secrets": {"jumio_relay": "r(expires_at) d", "jumio_worker": "r", "jumio_admin": "a r w d"},
     "pipeline.retained": {"jumio_admin": "r"},
     "pipeline.seal_audit()": {"jumio_relay": "X", "jumio_admin": "X"},
+    "pipeline.says_who()": {},
     "pipeline.says_why()": {},
     "pipeline.searched_why()": {},
     "pipeline.search_person()": {},

@@ -183,17 +183,36 @@ END
 $$;
 REVOKE ALL ON FUNCTION pipeline.search_person FROM PUBLIC;
 
+-- Whether a reason tells who somebody is: by a name, of which every word must be in it, in any order and spelling; by a folded
+-- document number; by a date of birth (YYYY-MM-DD), in any usual way to write it.
+CREATE FUNCTION pipeline.says_who(reason text, name text, number text, born text) RETURNS boolean LANGUAGE sql IMMUTABLE
+SET search_path = pg_catalog, pg_temp AS $$
+    WITH said AS (
+        SELECT string_to_array(pipeline.folded_name(spaced), ' ') AS words, pipeline.folded_number(spaced) AS number,
+            ' ' || regexp_replace(regexp_replace(spaced, '[^0-9]+', ' ', 'g'), '(?<![0-9])0+(?=[0-9])', '', 'g') || ' '
+                AS digits
+        FROM translate($1, '.!"#$%&*+?@[]^`{|}~=„“”«»…–—', repeat(' ', 28)) AS spaced
+    ), known AS (
+        SELECT string_to_array(pipeline.folded_name(spaced), ' ') AS words, CASE WHEN $4 ~ '^[0-9]{4}-[0-9]{2}-[0-9]{2}$'
+            THEN string_to_array(regexp_replace($4, '(?<![0-9])0+(?=[0-9])', '', 'g'), '-') END AS born
+        FROM translate($2, '.!"#$%&*+?@[]^`{|}~=„“”«»…–—', repeat(' ', 28)) AS spaced
+    )
+    SELECT coalesce(
+        octet_length(array_to_string(known.words, '')) > 1 AND said.words @> known.words, false
+    ) OR coalesce(length($3) > 4 AND position($3 IN said.number) > 0, false) OR coalesce(
+        position(' ' || born[1] || ' ' || born[2] || ' ' || born[3] || ' ' IN said.digits) > 0
+        OR position(' ' || born[3] || ' ' || born[2] || ' ' || born[1] || ' ' IN said.digits) > 0
+        OR position(' ' || born[2] || ' ' || born[3] || ' ' || born[1] || ' ' IN said.digits) > 0, false
+    )
+    FROM said, known
+$$;
 -- A search's reason as it is kept: without the person, if it says what is searched for. Nobody is told, so nobody learns.
 CREATE FUNCTION pipeline.searched_why(reason text, name text, born date, number text) RETURNS text LANGUAGE sql STABLE
 SET search_path = pg_catalog, pg_temp AS $$
-    SELECT CASE WHEN string_to_array(pipeline.folded_name($1), ' ') @> nullif(string_to_array(pipeline.folded_name($2), ' '), '{}')
-        OR strpos(pipeline.folded_number($1), nullif(pipeline.folded_number($4), '')) > 0
-        OR $3 IS NOT NULL AND $1 ~ concat_ws(
-            '|', to_char($3, 'YYYY-MM-DD'), to_char($3, 'FMDD"[./]0?"FMMM"[./]"YYYY'), to_char($3, 'FMMM"/0?"FMDD"/"YYYY')
-        )
+    SELECT CASE WHEN pipeline.says_who($1, $2, pipeline.folded_number($4), to_char($3, 'YYYY-MM-DD'))
         THEN 'not kept: it named the person' ELSE $1 END
 $$;
-REVOKE ALL ON FUNCTION pipeline.searched_why FROM PUBLIC;
+REVOKE ALL ON FUNCTION pipeline.says_who, pipeline.searched_why FROM PUBLIC;
 CREATE OR REPLACE FUNCTION compliance.find_person(
     reason text, name text DEFAULT NULL, born date DEFAULT NULL, number text DEFAULT NULL,
     close boolean DEFAULT false, only_tenant text DEFAULT NULL

@@ -98,40 +98,19 @@ BEGIN
 END
 $$;
 
--- Whether a reason tells who the person of a workflow is: a name, a document number, a date of birth, the reference.
--- Reasons stay for ever. Of names every word must be in it, in any order and spelling; of dates, any usual way to write.
+-- Whether a reason tells who the person of a workflow is, or names the workflow or its reference: reasons stay for ever.
 CREATE FUNCTION pipeline.names_person(tenant text, family text, workflow_key text, reason text) RETURNS boolean
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
-    WITH said AS (
-        SELECT string_to_array(pipeline.folded_name(spaced), ' ') AS words, pipeline.folded_number(spaced) AS number,
-            ' ' || regexp_replace(regexp_replace(spaced, '[^0-9]+', ' ', 'g'), '(?<![0-9])0+(?=[0-9])', '', 'g') || ' '
-                AS digits
-        FROM translate($4, '.!"#$%&*+?@[]^`{|}~=„“”«»…–—', repeat(' ', 28)) AS spaced
-    ), known (words, number, born) AS (
-        SELECT string_to_array(pipeline.folded_name(part), ' '), NULL, NULL
-        FROM pipeline.reports r
-        JOIN pipeline.identities i ON i.report_id = r.id
-        CROSS JOIN LATERAL unnest(ARRAY[i.first_name, i.last_name]) AS part
-        WHERE (r.tenant, r.family, r.workflow_key) = ($1, $2, $3) AND part <> 'N/A'
-        UNION ALL
-        SELECT NULL, i.number_folded, CASE WHEN i.date_of_birth ~ '^[0-9]{4}-[0-9]{2}-[0-9]{2}$'
-            THEN string_to_array(regexp_replace(i.date_of_birth, '(?<![0-9])0+(?=[0-9])', '', 'g'), '-') END
-        FROM pipeline.reports r
-        JOIN pipeline.identities i ON i.report_id = r.id
-        WHERE (r.tenant, r.family, r.workflow_key) = ($1, $2, $3)
-        UNION ALL
-        SELECT string_to_array(pipeline.folded_name(spaced), ' '), NULL, NULL
-        FROM pipeline.workflows w
-        CROSS JOIN LATERAL translate(w.user_reference, '.!"#$%&*+?@[]^`{|}~=„“”«»…–—', repeat(' ', 28)) AS spaced
-        WHERE (w.tenant, w.family, w.workflow_key) = ($1, $2, $3)
-    )
     SELECT length($3) > 7 AND position(lower($3) IN lower($4)) > 0 OR EXISTS (
-        SELECT FROM said, known
-        WHERE octet_length(array_to_string(known.words, '')) > 1 AND said.words @> known.words
-            OR length(known.number) > 4 AND position(known.number IN said.number) > 0
-            OR position(' ' || born[1] || ' ' || born[2] || ' ' || born[3] || ' ' IN said.digits) > 0
-            OR position(' ' || born[3] || ' ' || born[2] || ' ' || born[1] || ' ' IN said.digits) > 0
-            OR position(' ' || born[2] || ' ' || born[3] || ' ' || born[1] || ' ' IN said.digits) > 0
+        SELECT FROM pipeline.reports r
+        JOIN pipeline.identities i ON i.report_id = r.id
+        WHERE (r.tenant, r.family, r.workflow_key) = ($1, $2, $3) AND (
+            pipeline.says_who($4, nullif(i.first_name, 'N/A'), i.number_folded, i.date_of_birth)
+            OR pipeline.says_who($4, nullif(i.last_name, 'N/A'), NULL, NULL)
+        )
+    ) OR EXISTS (
+        SELECT FROM pipeline.workflows w
+        WHERE (w.tenant, w.family, w.workflow_key) = ($1, $2, $3) AND pipeline.says_who($4, w.user_reference, NULL, NULL)
     )
 $$;
 CREATE OR REPLACE FUNCTION pipeline.ask_export(tenant text, family text, workflow_key text, reason text) RETURNS bigint
