@@ -1,7 +1,6 @@
 """Order for each workflow and subscriber, while real relays and workers are killed, slowed, refused and asked twice."""
 
 import json
-import os
 import signal
 import sys
 import threading
@@ -22,7 +21,7 @@ from deploy import subscriptions
 from deploy.processes import Processes
 from schemas.sealing import KeyRing
 from schemas.settings import Settings, inherited_environment
-from tests.crash_proof.pids import children
+from tests.crash_proof.pids import children, signal_all
 from tests.workers.conftest import Line
 from workers.broker import QUEUES, TASKS, build_app
 
@@ -189,8 +188,7 @@ def kill_workers(processes: Processes, conn: Connection) -> None:
     """All of them with -9, in the middle of it; then the time passes that leases and claims last."""
     for name, pid in processes.pids().items():
         if name.startswith("worker"):
-            for each in [pid, *children(pid)]:
-                os.kill(each, signal.SIGKILL)
+            signal_all([pid, *children(pid)], signal.SIGKILL)
     deadline = time.monotonic() + 10
     while any(name.startswith("worker") for name in processes.pids()) and time.monotonic() < deadline:
         time.sleep(0.02)
