@@ -96,7 +96,7 @@ def _state(settings: Settings, metrics: Metrics, allowlist: Allowlist) -> State:
     url = settings.database_url.get_secret_value()
     process = f"receiver/{socket.gethostname()}/{os.getpid()}"
     room = Room()
-    spool = Spool(settings.spool_dir, metrics=metrics) if settings.spool_dir else None
+    spool = Spool(settings.spool_dir, settings.keys, metrics=metrics) if settings.spool_dir else None
     if spool:
         _watch_spool(spool, metrics)
     metrics.watch("allowlist_addresses", "Addresses that DNS admits.", allowlist.admitted)

@@ -74,7 +74,8 @@ def head_bytes(headers: Iterable[tuple[bytes, bytes]], *, query: bytes, secret: 
         for name, value in headers
         if name.lower() not in _NEVER_KEPT and not (secret and secret in value)
     ]
-    return b'{"headers": [%b], "query": %b}' % (b", ".join(kept), json.dumps(query.decode("latin-1")).encode())
+    asked = json.dumps(query.decode("latin-1")).encode() if query else b'""'
+    return b'{"headers": [%b], "query": %b}' % (b", ".join(kept), asked)
 
 
 @lru_cache(maxsize=1024)

@@ -89,26 +89,25 @@ class Inbox:
 
         Raises NotKeptError, after ANSWER_SECONDS at the latest. What was refused is not worth the spool's room.
         """
-        row = arrival.sealed(self._keys)
         deadline = self._waiting.now() + ANSWER_SECONDS
-        if self._spool is None or row.state == "refused":
-            await self._commit(row, until=deadline)
+        if self._spool is None or arrival.state == "refused":
+            await self._commit(arrival, until=deadline)
             return
         try:
-            await self._commit(row, until=deadline - SPOOL_SECONDS)
+            await self._commit(arrival, until=deadline - SPOOL_SECONDS)
         except NotKeptError:
-            await self._spool.keep(row, until=deadline)
+            await self._spool.keep(arrival, until=deadline)
 
     @cached_property
     def _loop(self) -> asyncio.AbstractEventLoop:
         return asyncio.get_running_loop()
 
-    async def _commit(self, row: Row, *, until: float) -> None:
+    async def _commit(self, arrival: Arrival, *, until: float) -> None:
         if self._spool and self._link.away:
             raise NotKeptError("away")
         if self._waiting.full:
             raise NotKeptError("full")
-        waiting = self._waiting.add(row, until=until)
+        waiting = self._waiting.add(arrival, until=until)
         self._write()
         kept = await waiting.kept
         if not kept:
@@ -164,10 +163,12 @@ class Inbox:
 
     def _insert(self, batch: Sequence[Waiting]) -> None:
         then = partial(self._note_answer, batch)
-        if len(batch) == 1:
-            self._link.send(INSERT, as_values(batch[0].row), then)
+        # Sealed one after another: among all else that a request asks for, the processor's caches forget the cipher.
+        rows = [waiting.arrival.sealed(self._keys) for waiting in batch]
+        if len(rows) == 1:
+            self._link.send(INSERT, as_values(rows[0]), then)
         else:
-            self._link.send(INSERT_MANY, [*as_columns(waiting.row for waiting in batch).values()], then)
+            self._link.send(INSERT_MANY, [*as_columns(rows).values()], then)
 
     def _note_answer(self, batch: Sequence[Waiting], result: PGresult | Exception) -> None:
         if not isinstance(result, Exception):
@@ -175,8 +176,8 @@ class Inbox:
         elif not isinstance(result, ONE_ROWS_FAULT):
             self._waiting.put_back(batch)
         elif len(batch) == 1:
-            row = batch[0].row
-            log.error("inbox.row_refused", callback_id=str(row.id), sqlstate=result.sqlstate, exc_info=result)
+            refused = str(batch[0].arrival.id)
+            log.error("inbox.row_refused", callback_id=refused, sqlstate=result.sqlstate, exc_info=result)
             batch[0].settle(kept=False)
         else:
             # One row's data was refused; its neighbours are kept all the same.
@@ -188,7 +189,7 @@ class Inbox:
         for waiting in batch:
             waiting.settle(kept=True)
         self._note_commit()
-        if not self._wakes_relay and any(waiting.row.state == "stored" for waiting in batch):
+        if not self._wakes_relay and any(waiting.arrival.state == "stored" for waiting in batch):
             self._wakes_relay = True
             self._loop.call_at(max(self._wake_at, self._waiting.now()), self._wake_relay)
         if not self._untold:
@@ -202,10 +203,10 @@ class Inbox:
             return
         for batch in untold:
             self._metrics.batch.observe(len(batch))
-        rows = [waiting.row for batch in untold for waiting in batch]
-        for state, count in Counter(row.state for row in rows).items():
+        arrivals = [waiting.arrival for batch in untold for waiting in batch]
+        for state, count in Counter(arrival.state for arrival in arrivals).items():
             self._metrics.kept.labels(state).inc(count)
-        log.info("callbacks.kept", callback_ids=[str(row.id) for row in rows])
+        log.info("callbacks.kept", callback_ids=[str(arrival.id) for arrival in arrivals])
 
     def _wake_relay(self) -> None:
         self._wakes_relay = False

@@ -76,7 +76,7 @@ class Intake:
             state["metrics"].not_kept.labels("failed").inc()
             answer = not_kept()
         await answer(scope, receive, send)
-        state["metrics"].note_answer(answer.status, time.perf_counter() - began)
+        state["metrics"].answers.note(answer.status, time.perf_counter() - began)
 
 
 async def receive_callback(scope: Scope, receive: Receive, state: State) -> Answer:

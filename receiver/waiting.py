@@ -1,4 +1,4 @@
-"""Rows that wait for their commit, in order, within a bound of rows and bytes."""
+"""Arrivals that wait to be rows on disk, in order, within a bound of rows and bytes."""
 
 import asyncio
 from collections import deque
@@ -6,10 +6,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 
-from receiver.arrival import Row
+from receiver.arrival import Arrival
 from receiver.ticks import Ticks
 
-# Two seconds at a thousand a second; the bytes are those of sealed bodies.
+# Two seconds at a thousand a second; the bytes are those of bodies.
 MOST_WAITING_ROWS, MOST_WAITING_BYTES = 2000, 64 * 1_048_576
 # One statement stays well below a second.
 MOST_ROWS, MOST_BYTES = 500, 8 * 1_048_576
@@ -25,9 +25,9 @@ class NotKeptError(Exception):
 
 @dataclass(slots=True, eq=False)
 class Waiting:
-    """One row, and whether it is kept once that is known; None where it was not known in time."""
+    """One arrival, and whether it is kept once that is known; None where it was not known in time."""
 
-    row: Row
+    arrival: Arrival
     kept: "asyncio.Future[bool | None]"
     since: float
     until: float
@@ -48,7 +48,7 @@ class Waiting:
 
 
 class WaitingRows:
-    """A queue of rows, and of those who wait for them."""
+    """A queue of what is to be rows, and of those who wait for them."""
 
     def __init__(self) -> None:
         self._rows: deque[Waiting] = deque()
@@ -74,12 +74,12 @@ class WaitingRows:
         """Whether one more would be too much."""
         return len(self._rows) >= MOST_WAITING_ROWS or self._bytes >= MOST_WAITING_BYTES
 
-    def add(self, row: Row, *, until: float) -> Waiting:
-        """Queue a row whose caller waits until then, by the loop's clock."""
-        waiting = self.last = Waiting(row, self._loop.create_future(), self._loop.time(), until)
+    def add(self, arrival: Arrival, *, until: float) -> Waiting:
+        """Queue what a caller waits for until then, by the loop's clock."""
+        waiting = self.last = Waiting(arrival, self._loop.create_future(), self._loop.time(), until)
         self._rows.append(waiting)
         self._ticks.add(waiting)
-        self._bytes += len(row.sealed_body)
+        self._bytes += len(arrival.body)
         return waiting
 
     def take(self) -> list[Waiting]:
@@ -88,7 +88,7 @@ class WaitingRows:
         size = 0
         while self._rows and len(batch) < MOST_ROWS and size < MOST_BYTES:
             batch.append(self._rows.popleft())
-            size += len(batch[-1].row.sealed_body)
+            size += len(batch[-1].arrival.body)
         self._bytes -= size
         return batch
 
@@ -96,7 +96,7 @@ class WaitingRows:
         """Rows that may or may not be committed, to be written again: the same ids change nothing that is there."""
         rows = list(batch)
         self._rows.extendleft(reversed(rows))
-        self._bytes += sum(len(waiting.row.sealed_body) for waiting in rows)
+        self._bytes += sum(len(waiting.arrival.body) for waiting in rows)
         self.drop_expired()
 
     def release(self) -> None:
@@ -111,5 +111,5 @@ class WaitingRows:
         now = asyncio.get_running_loop().time()
         while self._rows and now - self._rows[0].since > HOLD_SECONDS:
             waiting = self._rows.popleft()
-            self._bytes -= len(waiting.row.sealed_body)
+            self._bytes -= len(waiting.arrival.body)
             waiting.settle(kept=False)

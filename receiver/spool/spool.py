@@ -10,13 +10,14 @@ from pathlib import Path
 
 import structlog
 
-from receiver.arrival import Row
+from receiver.arrival import Arrival, Row
 from receiver.metrics import Metrics
 from receiver.spool.depth import Depth
 from receiver.spool.disk import Disk
 from receiver.spool.line import write_line
 from receiver.spool.segment import Segment
 from receiver.waiting import NotKeptError, Waiting, WaitingRows
+from schemas.sealing import KeyRing
 
 # Small enough to be drained, and its room given back, in a second or two.
 MOST_SEGMENT_BYTES = 16 * 1_048_576
@@ -32,8 +33,9 @@ log = structlog.get_logger()
 class Spool:
     """What `keep` returned for is in a file, fsynced. The files of dead processes are drained by living ones."""
 
-    def __init__(self, folder: Path, *, metrics: Metrics) -> None:
+    def __init__(self, folder: Path, keys: KeyRing, *, metrics: Metrics) -> None:
         self.folder = folder
+        self._keys = keys
         self._metrics = metrics
         self._waiting = WaitingRows()
         self._arrived = asyncio.Event()
@@ -78,14 +80,14 @@ class Spool:
         """How long the oldest row has waited, by the last look."""
         return (datetime.now(UTC) - self.depth.since).total_seconds() if self.depth.since else 0.0
 
-    async def keep(self, row: Row, *, until: float) -> None:
-        """Return once the row is fsynced. Raises NotKeptError, at once where the disk is known not to take it.
+    async def keep(self, arrival: Arrival, *, until: float) -> None:
+        """Return once it is fsynced. Raises NotKeptError, at once where the disk is known not to take it.
 
         `until` is a time of the loop's clock.
         """
         if self._waiting.full or self._hangs or self._refused_just_now:
             raise NotKeptError("spool")
-        waiting = self._waiting.add(row, until=until)
+        waiting = self._waiting.add(arrival, until=until)
         self._arrived.set()
         if not await waiting.kept:
             raise NotKeptError("spool")
@@ -117,7 +119,7 @@ class Spool:
 
     async def _write(self, batch: Sequence[Waiting]) -> None:
         """An empty batch proves that the disk takes writes."""
-        rows = [waiting.row for waiting in batch]
+        rows = [waiting.arrival.sealed(self._keys) for waiting in batch]
         self._writing_since = _now()
         try:
             await self._disk.run(self._append, rows)
@@ -125,6 +127,7 @@ class Spool:
             self._note_refusal(error, batch)
         else:
             self._note_kept(batch)
+            self.last = rows[-1] if rows else self.last
         finally:
             self._writing_since = None
 
@@ -143,9 +146,8 @@ class Spool:
         for waiting in batch:
             waiting.settle(kept=True)
         if batch:
-            self.last = batch[-1].row
             self._metrics.spooled.inc(len(batch))
-            log.warning("callbacks.spooled", callback_ids=[str(waiting.row.id) for waiting in batch])
+            log.warning("callbacks.spooled", callback_ids=[str(waiting.arrival.id) for waiting in batch])
 
     def _append(self, rows: list[Row]) -> None:
         """In the disk's thread. After an error the file is given up: what an fsync missed it may never say again."""

@@ -36,6 +36,7 @@ from receiver.spool.drain import Drain
 from receiver.spool.line import write_line
 from receiver.spool.segment import DAMAGED_SUFFIX, Segment
 from receiver.spool.spool import Spool
+from schemas.sealing import KeyRing
 from schemas.settings import Settings
 from schemas.sql.queries import query
 from tests.line.byte_search import LEFT, everything, files, fingerprints, missing, rows, stream
@@ -176,7 +177,7 @@ def test_what_waits_in_a_spool_does_not_bring_anybody_back(
     segment.close()
     erase_now(hand, "workflow", person.key)
 
-    asyncio.run(drained(database_url, tmp_path / "spool"))
+    asyncio.run(drained(database_url, tmp_path / "spool", hand.tools.settings.keys))
     came = rows(hand.conn, "SELECT id FROM pipeline.callbacks")
     hand.run_until_idle()
 
@@ -222,10 +223,10 @@ def test_damaged_spool_lines_are_searched_and_what_nobody_can_read_is_decided_or
         erase_now(hand, "workflow", arrived(hand, simulator).key)
 
 
-async def drained(database_url: str, folder: Path) -> None:
+async def drained(database_url: str, folder: Path, keys: KeyRing) -> None:
     """As a receiver does it, until its folder is empty."""
     metrics = Metrics()
-    drain = Drain(database_url, Spool(folder, metrics=metrics), away=lambda: False, metrics=metrics)
+    drain = Drain(database_url, Spool(folder, keys, metrics=metrics), away=lambda: False, metrics=metrics)
     await drain.open()
     async with asyncio.timeout(10):
         while await asyncio.to_thread(lambda: list(folder.iterdir())):  # noqa: ASYNC110 - nothing tells of it

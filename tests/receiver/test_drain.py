@@ -24,7 +24,7 @@ from receiver.spool.spool import Spool
 from receiver.waiting import NotKeptError
 from tests.receiver.faults import setting
 from tests.receiver.serving import serve
-from tests.receiver.test_inbox import rows
+from tests.receiver.test_inbox import RING, arrival, rows
 from tests.receiver.test_spool import row
 from tests.waiting import eventually
 
@@ -53,7 +53,7 @@ def damaged(body_bytes: int, count: int = 1) -> list[bytes]:
 async def drain_until(database: str, folder: Path, holds: Callable[[], bool]) -> None:
     """As a receiver drains."""
     metrics = Metrics()
-    spool = Spool(folder, metrics=metrics)
+    spool = Spool(folder, RING, metrics=metrics)
     drain = Drain(database, spool, away=lambda: False, metrics=metrics)
     await spool.open()
     await drain.open()
@@ -183,7 +183,7 @@ class HangingSpool(Spool):
     """On a disk that does not come back from a write."""
 
     def __init__(self, folder: Path) -> None:
-        super().__init__(folder, metrics=Metrics())
+        super().__init__(folder, RING, metrics=Metrics())
         self.released = threading.Event()
 
     def _append(self, rows: list[Row]) -> None:
@@ -200,7 +200,7 @@ def test_a_write_that_hangs_is_one_wait_and_then_not_kept_at_once(
     async def not_kept(spool: Spool, *, seconds: float) -> float:
         now = asyncio.get_running_loop().time()
         with pytest.raises(NotKeptError):
-            await spool.keep(row(), until=now + seconds)
+            await spool.keep(arrival(), until=now + seconds)
         return asyncio.get_running_loop().time() - now
 
     async def test() -> None:

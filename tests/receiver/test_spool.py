@@ -39,7 +39,7 @@ POSTGRES_SECONDS = ANSWER_SECONDS - SPOOL_SECONDS
 async def opened(url: str, folder: Path, *, draining: bool = True) -> AsyncIterator[tuple[Inbox, Spool]]:
     """An inbox with a spool, as the application opens them."""
     metrics = Metrics()
-    spool = Spool(folder, metrics=metrics)
+    spool = Spool(folder, RING, metrics=metrics)
     inbox = Inbox(url, RING, process="receiver/test", metrics=metrics, spool=spool)
     parts: list[Any] = [
         spool,
