@@ -9,6 +9,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 
 import click
@@ -21,6 +22,7 @@ from deploy.migrate import migrate
 from schemas.logs import configure_logs
 from tests.bench.contenders import CONTENDERS, Contender, load_environment, obstacle, prepare, running
 from tests.bench.machine import machine
+from tests.bench.quiet import Quiet
 from tests.bench.report import Figure, markdown, write
 
 RESULTS = Path("deploy/benchmarks")
@@ -34,8 +36,9 @@ _REST_SECONDS = 0.3
 @click.option("--seconds", default=5, show_default=True, help="Of each run, after a second to warm up.")
 @click.option("--connections", default="1,16,64,256", show_default=True)
 @click.option("--only", default="a,b,c,d,e,f", show_default=True)
+@click.option("--patience", default=600, show_default=True, help="Seconds that waiting for a quiet machine may take.")
 @click.option("--write/--no-write", "writes", default=True, help="Write deploy/benchmarks.")
-def main(rounds: int, seconds: int, connections: str, only: str, writes: bool) -> None:  # noqa: FBT001 - an option
+def main(*, rounds: int, seconds: int, connections: str, only: str, patience: int, writes: bool) -> None:
     """Measure; ends with 1 where an acknowledged row is missing. A target that is missed is shown, and no failure."""
     if shutil.which("wrk") is None:
         raise SystemExit("wrk makes the load, as it costs least: apt-get install wrk (or brew install wrk)")
@@ -47,9 +50,10 @@ def main(rounds: int, seconds: int, connections: str, only: str, writes: bool) -
         if why := obstacle(each):
             raise SystemExit(f"({each.letter}) {each.title}: {why}")
     counts = [int(count) for count in connections.split(",")]
-    with tempfile.TemporaryDirectory(prefix="jumio-pipeline-bench-") as name:
+    with tempfile.TemporaryDirectory(prefix="jumio-pipeline-bench-") as name, Quiet(patience) as quiet:
         Path(name).chmod(0o711)
-        figures, measured = measure(Path(name), chosen, rounds=rounds, seconds=seconds, counts=counts)
+        figures, measured = measure(Path(name), chosen, quiet, rounds=rounds, seconds=seconds, counts=counts)
+    measured["quiet"] = str(quiet)
     measured["command"] = f"python -m tests.bench --rounds {rounds} --seconds {seconds} --connections {connections}"
     titles = {each.letter: each.title for each in chosen}
     Console(width=None if sys.stdout.isatty() else 140).print(Markdown(markdown(titles, figures, measured)))
@@ -61,7 +65,7 @@ def main(rounds: int, seconds: int, connections: str, only: str, writes: bool) -
 
 
 def measure(
-    folder: Path, chosen: list[Contender], *, rounds: int, seconds: int, counts: list[int]
+    folder: Path, chosen: list[Contender], quiet: Quiet, *, rounds: int, seconds: int, counts: list[int]
 ) -> tuple[list[Figure], dict[str, str]]:
     """Every contender at every number of connections, then all of it again."""
     figures = []
@@ -74,7 +78,7 @@ def measure(
         for number in range(1, rounds + 1):
             for count in counts:
                 for each in chosen:
-                    figure = run(each, urls, folder / "log", count, seconds)
+                    figure = quiet.alone(partial(run, each, urls, folder / "log", count, seconds))
                     click.echo(
                         f"round {number}  ({each.letter})  {count:4} connections  {figure.rate:8,.0f}/s", err=True
                     )

@@ -68,8 +68,8 @@ DEFECTS = (
     defect(
         "forgets the spool when Postgres is away",
         "receiver/inbox.py",
-        "if self._spool is None or row.state ==",
-        "if self._spool or row.state ==",
+        "if self._spool is None or arrival.state ==",
+        "if self._spool or arrival.state ==",
         proof=Proof(("postgres away",), "faults behind the door do not close it"),
     ),
     defect(
