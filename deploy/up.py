@@ -1,7 +1,6 @@
 """Everything in one command, for development: services where no URL is set, then worker, relay, feed and receiver."""
 
 import signal
-import socket
 import sys
 import threading
 import time
@@ -18,6 +17,7 @@ from dotenv import dotenv_values
 
 from deploy.bundle.signature import new_signing_key
 from deploy.commands.worker import celery_arguments
+from deploy.embedded.ports import free_port
 from deploy.embedded.services import ServiceUrls, embedded_services, write_services_env
 from deploy.migrate import migrate
 from deploy.processes import Processes
@@ -215,12 +215,7 @@ def _complete(environment: Mapping[str, str], services: ServiceUrls, folder: Pat
 def fixed_bind(bind: str) -> str:
     """A free port in place of 0: a receiver that is started again must be where it was said to be."""
     host, _, port = bind.rpartition(":")
-    if port != "0":
-        return bind
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.socket(family, socket.SOCK_STREAM) as probe:
-        probe.bind((host.strip("[]"), 0))
-        return f"{host}:{probe.getsockname()[1]}"
+    return bind if port != "0" else f"{host}:{free_port(host.strip('[]'))}"
 
 
 def _operators_settings(environment: Mapping[str, str], folder: Path) -> dict[str, str]:

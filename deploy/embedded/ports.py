@@ -1,5 +1,7 @@
 """Starts a service on a free port, on another one if someone was quicker; and again on its own if it died."""
 
+import contextlib
+import random
 import socket
 import time
 from collections.abc import Callable
@@ -17,6 +19,11 @@ log = structlog.get_logger()
 READY_SECONDS = 30.0  # crash recovery after kill -9 included
 # A port is free when asked and taken when used: rare once, not to be believed five times.
 ATTEMPTS = 5
+# Above the ports of well-known services; what Linux gives to whoever calls out begins at 32768, elsewhere later.
+_FIRST, _BEYOND = 10_240, 32_768
+_LINUX_RANGE = Path("/proc/sys/net/ipv4/ip_local_port_range")
+_TRIES = 100
+_found: set[int] = set()
 
 
 @dataclass
@@ -54,7 +61,7 @@ class Service:
 def start(name: str, launch: Callable[[int], Leash], answers: Callable[[int], bool], output: Path) -> Service:
     """The running service, once it has really answered."""
     for _ in range(ATTEMPTS):
-        port = _free_port()
+        port = free_port()
         try:
             leash = launch(port)
         except NotStartedError as error:
@@ -86,8 +93,26 @@ def _failed(name: str, output: Path) -> ServiceFailedError:
     return ServiceFailedError(f"{name} did not start; the end of {output} says:\n{log_tail(output)}")
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+def free_port(host: str = "127.0.0.1") -> int:
+    """One on which nobody listens, and never the same one twice.
+
+    None of those that the system gives to whoever calls out: of these, one was taken before it was listened on.
+    """
+    outside = [port for port in range(_FIRST, _first_for_callers()) if port not in _found]
+    for port in random.sample(outside, min(len(outside), _TRIES)):
+        with contextlib.suppress(OSError):
+            return _bound(host, port)
+    # Where there are none outside, or all are taken, the system's own choice.
+    return _bound(host, 0)
+
+
+def _bound(host: str, port: int) -> int:
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM) as probe:
+        probe.bind((host, port))
+        found: int = probe.getsockname()[1]
+    _found.add(found)
+    return found
+
+
+def _first_for_callers() -> int:
+    return int(_LINUX_RANGE.read_text(encoding="ascii").split()[0]) if _LINUX_RANGE.exists() else _BEYOND

@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -20,7 +21,7 @@ import redis
 from deploy.embedded.account import Account, account_for, open_folder
 from deploy.embedded.errors import ServiceFailedError
 from deploy.embedded.leash import Leash
-from deploy.embedded.ports import start
+from deploy.embedded.ports import free_port, start
 from deploy.embedded.services import EmbeddedRefusedError, ServiceUrls, embedded_services, write_services_env
 from deploy.embedded.wheels import program, reachable
 
@@ -326,3 +327,13 @@ def test_programs_out_of_reach_are_copied_once(folder: Path) -> None:
     os.chown(copy, 12345, 54321)
     with pytest.raises(EmbeddedRefusedError, match="was not made by us"):
         reachable(tree, path, NOBODY, copy=copy)
+
+
+@on_linux
+def test_a_free_port_is_nobodys_and_none_that_the_system_gives_to_callers() -> None:
+    found = [free_port() for _ in range(50)]
+
+    assert len(set(found)) == len(found)
+    assert max(found) < int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text(encoding="ascii").split()[0])
+    for port in found:
+        socket.create_server(("127.0.0.1", port)).close()
