@@ -127,7 +127,8 @@ class Spool:
             self._note_refusal(error, batch)
         else:
             self._note_kept(batch)
-            self.last = rows[-1] if rows else self.last
+            if rows:
+                self.last = rows[-1]
         finally:
             self._writing_since = None
 

@@ -3,6 +3,7 @@
 import multiprocessing
 import os
 import time
+from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from typing import Self, TypeVar
@@ -24,7 +25,8 @@ class Quiet:
         self._cores = os.cpu_count() or 1
         self._counting = ProcessPoolExecutor(self._cores, mp_context=multiprocessing.get_context("spawn"))
         self._best = 0.0
-        self.runs = self.repeated = self.disturbed = 0
+        self.runs = self.disturbed = 0
+        self.repeated: Counter[str] = Counter()
 
     def __enter__(self) -> Self:
         for _ in range(_SAMPLES * _SAMPLES):
@@ -35,12 +37,13 @@ class Quiet:
         self._counting.shutdown()
 
     def __str__(self) -> str:
+        whose = "".join(f", {count} of ({name})" for name, count in sorted(self.repeated.items()))
         return (
             f"{self.disturbed} of {self.runs} runs while others used the machine, too; "
-            f"{self.repeated} more were repeated for that reason"
+            f"{self.repeated.total()} more were repeated for that reason{whose}"
         )
 
-    def alone(self, run: Callable[[], T]) -> T:
+    def alone(self, name: str, run: Callable[[], T]) -> T:
         """What it returns when nobody disturbs it; once patience is used up, what it returns."""
         self.runs += 1
         while True:
@@ -55,7 +58,7 @@ class Quiet:
             if self._patience <= 0:
                 self.disturbed += 1
                 return found
-            self.repeated += 1
+            self.repeated[name] += 1
 
     def _wait(self) -> None:
         until = time.monotonic() + self._patience
